@@ -1,0 +1,101 @@
+//! Observation Point (RFC 5470 section 5.1): batches of borrowed frames.
+//!
+//! In: a NIC queue, a packet socket or a capture file. Out: [`Frame`]s, at most [`BATCH`] at a time, lent to the
+//! meter for the length of one call and then given back to where they came from.
+//! Invariant: every frame that the source took is either lent once or counted in [`SourceCounters`].
+
+mod frame;
+pub mod pcap;
+
+pub use frame::{Frame, LinkType, Timestamp};
+
+use std::time::Duration;
+
+/// Most frames lent in one call of the sink.
+pub const BATCH: usize = 64;
+
+/// What one call of [`Source::poll`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// This many frames (1 to [`BATCH`]) were lent to the sink.
+    Frames(usize),
+    /// Nothing arrived within the time given. The caller may use the pause for expiry.
+    Idle,
+    /// The source is exhausted (end of file); it will never have more.
+    End,
+}
+
+/// Why a source cannot be opened or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The machine does not offer what is needed: permission, interface, driver, kernel. Exit status 3.
+    #[error("{0}")]
+    Environment(String),
+    /// The user asked for something that cannot be meant: file format, filter expression. Exit status 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The input is damaged at `offset`; what came before it has been metered. Exit status 1.
+    #[error("{what} at offset {offset}")]
+    Damaged {
+        /// What is wrong with the input.
+        what: String,
+        /// Octets from the start of the (decompressed) input.
+        offset: u64,
+    },
+}
+
+/// Where frames come from. One worker owns one source.
+pub trait Source {
+    /// Lends the next batch to `sink` and takes it back when `sink` returns.
+    ///
+    /// Waits at most `timeout` for the first frame. `sink` is called at most once.
+    ///
+    /// # Errors
+    /// [`CaptureError`] ends the source: the caller drains what it has metered and reports.
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        sink: &mut dyn FnMut(&[Frame<'_>]),
+    ) -> Result<Poll, CaptureError>;
+
+    /// Counters since the source was opened. Cheap enough to call once a second; never called per batch.
+    fn counters(&mut self) -> SourceCounters;
+
+    /// How far a finite source has come: octets consumed and octets in all.
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+}
+
+/// What a source knows of frames it did not lend (DESIGN section 5). Each loss has another cure, so they stay apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceCounters {
+    /// Frames lent to the sink.
+    pub delivered: u64,
+    /// Frames the capture filter did not select.
+    pub filtered: u64,
+    /// AF_XDP: frames the XDP program saw.
+    pub program_seen: u64,
+    /// AF_XDP: frames the XDP program redirected to a socket.
+    pub program_redirected: u64,
+    /// AF_XDP: frames the XDP program passed on to the kernel.
+    pub program_passed: u64,
+    /// AF_XDP: frames for which the redirect failed.
+    pub program_failed: u64,
+    /// AF_XDP `rx_ring_full`: the probe was too slow.
+    pub ring_full: u64,
+    /// AF_XDP `rx_fill_ring_empty_descs`: no free buffer was offered to the kernel in time.
+    pub fill_empty: u64,
+    /// AF_XDP `rx_dropped` for other reasons (frame larger than a buffer).
+    pub dropped: u64,
+    /// AF_XDP `rx_invalid_descs` + `tx_invalid_descs`.
+    pub invalid: u64,
+    /// Interface: frames received, of its own counters (`rx_packets`).
+    pub nic_received: u64,
+    /// Interface: frames lost before the XDP program (`rx_missed_errors` + `rx_dropped` + `rx_fifo_errors` …).
+    pub nic_missed: u64,
+    /// Packet socket: frames the kernel dropped because the ring was full.
+    pub kernel_dropped: u64,
+    /// Frames that could not be read from a damaged input (0 or 1).
+    pub damaged: u64,
+}

@@ -1,0 +1,1 @@
+//! Octets of one frame to facts.
