@@ -1,1 +1,3 @@
 //! validate
+
+pub mod reference;
