@@ -4,6 +4,7 @@
 //! meter for the length of one call and then given back to where they came from.
 //! Invariant: every frame that the source took is either lent once or counted in [`SourceCounters`].
 
+pub mod filter;
 mod frame;
 pub mod pcap;
 

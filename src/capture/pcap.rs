@@ -1,1 +1,0 @@
-//! Capture files as a source.
