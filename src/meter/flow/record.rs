@@ -306,9 +306,9 @@ pub struct Fragments {
     pub duplicates: u32,
     /// Fragments that overlap an earlier one of the datagram, not being exact duplicates (RFC 5722).
     pub overlaps: u32,
-    /// Fragments that arrived before one with a smaller offset.
+    /// Fragments, neither duplicate nor overlap, that arrived after one with a larger offset.
     pub out_of_order: u32,
-    /// Datagrams that were never complete when their fragment entry ended.
+    /// Datagrams that were not complete when the record ended.
     pub incomplete: u32,
     /// Whether an overlap rewrote the octets of the ports.
     pub ports_rewritten: bool,

@@ -81,7 +81,8 @@
 //! - TCP 6, UDP 17, DCCP 33, SCTP 132, UDP-Lite 136: ports are the first 4 octets. ICMP (1, in IPv4) and ICMPv6 (58, in IPv6): type and
 //!   code are the first 2; in the key they stand as type × 256 + code for the destination port, source port 0.
 //!   If they are not seen, the *ports are unknown*: 0, and the key has a mark of its own. Other protocols: ports 0, no mark.
-//! - Ports are unknown, too, when the chain is incomplete, and for a later fragment without its first.
+//! - Ports are unknown, too, when the chain is incomplete or ends at a Fragment header with an offset (rule 8); a later
+//!   fragment has those of its datagram (section 6).
 //! - `tcpControlBits`: octets 12–13 without the data offset (12 bits, RFC 9565), if both are seen; OR-ed.
 //! - TCP options: from octet 20 to data offset × 4, as far as seen. A kind sets its bit of IE 520 as soon as it is read; 0 ends; a length below 2,
 //!   not seen, or beyond the options ends. Kinds 253 and 254 with length 4 or more and the ExID seen give no bit but an ExID: the
@@ -133,8 +134,7 @@
 //! header) names it, ports unknown.
 //!
 //! **Each fragment is judged once, on arrival, held or not,** against those that arrived before it:
-//! 1. *Duplicate*: same offset, length and M as one before; if both it and the datagram's port octets (below) cover and show the
-//!    ports, the four octets are the same, too.
+//! 1. *Duplicate*: same offset, length and M as one before, unless it shows one of the port octets (below) with another value.
 //! 2. else *overlap*: its range and the union of the ranges before it have an octet in common, or it is as 1 but for the ports.
 //! 3. else *out of order*: its offset is below the largest offset before it.
 //!
@@ -172,6 +172,20 @@
 //! Lengths come from the headers, so octet counts do not depend on the snapshot length. A cut chain makes 517 false and the ports
 //! unknown; cut ports make a port-less flow; a cut TCP header gives no flags.
 
-/// A flow of the reference meter.
-#[derive(Clone, Debug, Default)]
-pub struct Flow;
+mod chain;
+mod elements;
+mod facts;
+mod flow;
+mod fragments;
+mod link;
+mod metering;
+mod octets;
+mod tunnel;
+
+pub use chain::{Chain, FragmentField, RUNS, Segments};
+pub use elements::{DISTINCT, Elements};
+pub use facts::{Facts, Ports, TcpOptions};
+pub use flow::{Flow, FragmentCounts, Key};
+pub use link::{Link, Reason};
+pub use metering::{Metered, Options, Reference, TunnelMode};
+pub use tunnel::Carrier;
