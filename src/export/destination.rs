@@ -45,8 +45,10 @@ impl FromStr for Destination {
     type Err = DestinationError;
 
     fn from_str(given: &str) -> Result<Self, DestinationError> {
-        let error =
-            |problem: &str| DestinationError { given: given.to_owned(), problem: problem.to_owned() };
+        let error = |problem: &str| DestinationError {
+            given: given.to_owned(),
+            problem: problem.to_owned(),
+        };
         let Some((scheme, rest)) = given.split_once(':') else {
             return Err(error("it says neither udp, tcp, file nor json"));
         };
@@ -82,7 +84,10 @@ impl Host {
             }
             match behind {
                 "" => (name, None),
-                port => (name, Some(port.strip_prefix(':').ok_or("a colon is meant behind the bracket")?)),
+                port => (
+                    name,
+                    Some(port.strip_prefix(':').ok_or("a colon is meant behind the bracket")?),
+                ),
             }
         } else if text.matches(':').count() > 1 {
             return Err("an IPv6 address stands in brackets".to_owned());

@@ -27,11 +27,23 @@ pub struct Filling {
     pub text: &'static str,
 }
 
-const fn number(id: u16, slot: Slot, length: u16, condition: Condition, text: &'static str) -> Filling {
+const fn number(
+    id: u16,
+    slot: Slot,
+    length: u16,
+    condition: Condition,
+    text: &'static str,
+) -> Filling {
     Filling { enterprise: 0, id, length, condition, source: Source::Number(slot), text }
 }
 
-const fn bits(id: u16, slot: Slot, length: u16, condition: Condition, text: &'static str) -> Filling {
+const fn bits(
+    id: u16,
+    slot: Slot,
+    length: u16,
+    condition: Condition,
+    text: &'static str,
+) -> Filling {
     Filling { enterprise: 0, id, length, condition, source: Source::Bits(slot), text }
 }
 
@@ -58,7 +70,8 @@ const V4: Condition = Condition::when(0).unless(Kind::IPV6);
 const V6: Condition = Condition::when(Kind::IPV6);
 const HEADERS: Condition = Condition::when(Kind::IPV6 | Kind::HEADERS);
 const ONE_CHAIN: Condition = Condition::when(Kind::IPV6 | Kind::HEADERS | Kind::ONE_CHAIN);
-const SEVERAL_CHAINS: Condition = Condition::when(Kind::IPV6 | Kind::HEADERS | Kind::SEVERAL_CHAINS);
+const SEVERAL_CHAINS: Condition =
+    Condition::when(Kind::IPV6 | Kind::HEADERS | Kind::SEVERAL_CHAINS);
 const FRAGMENT: Condition = Condition::when(Kind::FRAGMENT);
 const LAYER2: Condition = Condition::when(Kind::LAYER2);
 const SEGMENTS: Condition = Condition::when(Kind::SEGMENTS);

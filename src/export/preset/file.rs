@@ -42,7 +42,10 @@ struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a field is the name of an element, \"PEN/ID\", or { element = NAME, length = OCTETS }")]
+#[serde(
+    untagged,
+    expecting = "a field is the name of an element, \"PEN/ID\", or { element = NAME, length = OCTETS }"
+)]
 enum Entry {
     Name(String),
     Sized(Sized),
@@ -247,7 +250,9 @@ mod tests {
             problem("fields = [\n  \"flowLabelIPv6\",\n  \"octetDeltaCont\",\n]"),
             "t.toml:3:3: there is no element called octetDeltaCont: did you mean octetDeltaCount?"
         );
-        assert!(problem("fields = [\"bgpSourceAsNumber\"]").contains("cannot fill bgpSourceAsNumber"));
+        assert!(
+            problem("fields = [\"bgpSourceAsNumber\"]").contains("cannot fill bgpSourceAsNumber")
+        );
         assert!(problem("fields = [\"9/99999\"]").contains("\"PEN/ID\" is meant"));
         assert!(problem("fields = []").contains("at least one field"));
         assert!(problem("feilds = []").contains("t.toml:1:1"));

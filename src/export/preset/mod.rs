@@ -246,9 +246,8 @@ impl Preset {
     #[must_use]
     pub fn with_user_elements(mut self, elements: &[UserElement]) -> Self {
         for (index, element) in elements.iter().take(USER_ELEMENTS).enumerate() {
-            let known = |field: &Field| {
-                field.enterprise == SIXTAP_DEFAULT_PEN && field.id == element.id
-            };
+            let known =
+                |field: &Field| field.enterprise == SIXTAP_DEFAULT_PEN && field.id == element.id;
             if !self.fields.iter().any(known) {
                 self.fields.push(element.field(index));
             }

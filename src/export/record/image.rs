@@ -9,8 +9,8 @@
 use super::kind::Kind;
 use crate::capture::Timestamp;
 use crate::meter::flow::{
-    CHAINS, Chain, Distinct, Extra, FinishedFlow, FlowRecord, Fragments, Layer2, Reverse, TcpOptions,
-    Tunnel, feature,
+    CHAINS, Chain, Distinct, Extra, FinishedFlow, FlowRecord, Fragments, Layer2, Reverse,
+    TcpOptions, Tunnel, feature,
 };
 
 /// The place of one value in the image.
@@ -507,7 +507,9 @@ fn ntp_microseconds(time: Timestamp) -> u64 {
 /// `isMulticast` (IANA element 206): IPv6 scope in the upper four bits, then the T flag; the lowest bit is IPv4's.
 fn multicast(ipv6: bool, destination: [u8; 16]) -> u8 {
     match (ipv6, destination) {
-        (true, [0xff, flags_and_scope, ..]) => flags_and_scope << 4 | (flags_and_scope >> 4 & 1) << 3,
+        (true, [0xff, flags_and_scope, ..]) => {
+            flags_and_scope << 4 | (flags_and_scope >> 4 & 1) << 3
+        }
         (false, [224..=239, ..]) => 1,
         _ => 0,
     }

@@ -11,7 +11,9 @@ mod list;
 mod template;
 
 pub use image::{Image, Slot, USER, USER_ELEMENTS};
-pub(crate) use image::{change, constant, derived, fragments, headers, layer2, plain, reverse, route};
+pub(crate) use image::{
+    change, constant, derived, fragments, headers, layer2, plain, reverse, route,
+};
 pub use kind::{Condition, Kind};
 pub use list::List;
 pub use template::{Source, Template};
@@ -186,8 +188,7 @@ impl Records {
         /// Room kept for the shared templates, one a class.
         const CLASSES: usize = 64;
         if self.templates.len() < Self::TEMPLATES - CLASSES {
-            let template =
-                Template::compile(self.next_id(), &self.fields, kind, self.enterprise);
+            let template = Template::compile(self.next_id(), &self.fields, kind, self.enterprise);
             return self.insert(slot, kind, template);
         }
         self.shared += 1;

@@ -118,7 +118,8 @@ impl Template {
                 fits(later) && (later.enterprise, later.id) == (field.enterprise, field.id)
             })
         };
-        let chosen = fields.iter().enumerate().filter(|(index, field)| fits(field) && last(*index, field));
+        let chosen =
+            fields.iter().enumerate().filter(|(index, field)| fits(field) && last(*index, field));
         Self::of(id, chosen.map(|(_, field)| field), kind, enterprise)
     }
 
