@@ -188,6 +188,9 @@ pub mod feature {
     pub const CHANGED: u16 = 1 << 11;
     /// The frame had link-layer addresses.
     pub const LAYER2: u16 = 1 << 12;
+
+    /// What makes a flow special enough for an [`super::Extra`] whatever the template.
+    pub const SPECIAL: u16 = HEADERS | FRAGMENT | SEGMENTS | SPI | MPLS | TUNNEL | CHAIN_CUT;
 }
 
 /// One flow as the table keeps it: 128 octets, two cache lines.
