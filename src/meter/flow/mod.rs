@@ -1,6 +1,21 @@
 //! Facts to flows.
+//!
+//! In: batches of facts, and the time of their frames. Out: [`FlowRecord`]s with what belongs to them, in [`FlowBatch`]es.
+//! [`FlowMeter`] holds it together; [`table`] finds the record of a key, [`fragments`] finds the flow of a fragment.
+//!
+//! Invariants: no clock (time is that of the frames), no allocation for a plain packet or a new flow once running, every
+//! table bounded, every packet in exactly one record.
 
+mod chains;
+mod extra;
+pub mod fragments;
+mod hash;
+mod meter;
 mod record;
+mod table;
+
+use crate::capture::Timestamp;
+pub use meter::{Counters, FlowMeter, MeterError, Outlet, Settings};
 
 pub use record::{
     CHAINS, Chain, DISTINCT, Distinct, Extra, FinishedFlow, FlowBatch, FlowRecord, Fragments, Key,

@@ -235,10 +235,8 @@ pub struct FlowRecord {
     pub next_header: u8,
     /// Why the record ends ([`end_reason`]); 0 while the flow is live.
     pub end_reason: u8,
-    /// Upper bits of the hash, kept by the table to find the index slot again.
-    pub hash: u32,
     /// Spare.
-    pub reserved: [u8; 8],
+    pub reserved: [u8; 12],
 }
 
 impl FlowRecord {
@@ -483,6 +481,8 @@ pub struct Extra {
     pub traffic_classes: Distinct,
     /// Hop limits.
     pub hop_limits: Distinct,
+    /// Bits of [`feature`] of the packets counted here: which of the fields below are set.
+    pub seen: u16,
     /// Security Parameters Index of the first ESP or AH header (`IPSecSPI`).
     pub spi: u32,
     /// Topmost MPLS label stack entries as on the wire (label 20, TC 3, S 1 bits; `mplsTopLabelStackSection` …).

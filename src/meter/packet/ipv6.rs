@@ -340,8 +340,11 @@ impl Walk {
         destination: &[u8; 16],
     ) -> usize {
         let authentication = kind == next_header::AUTHENTICATION;
-        let octets =
-            if authentication { (usize::from(units) + 2) * 4 } else { (usize::from(units) + 1) * 8 };
+        let octets = if authentication {
+            (usize::from(units) + 2) * 4
+        } else {
+            (usize::from(units) + 1) * 8
+        };
         self.add(kind, bit_of(kind), octets as u32, at);
         if authentication {
             self.spi = self.spi.or(be32(packet, at + 4));

@@ -52,11 +52,17 @@ pub struct Upper {
     pub header_length: usize,
 }
 
+/// Whether packets of `protocol` begin with two ports.
+#[must_use]
+pub const fn has_two_ports(protocol: u8) -> bool {
+    matches!(protocol, TCP | UDP | DCCP | SCTP | UDP_LITE)
+}
+
 /// Whether packets of `protocol` have ports, or type and code.
 #[must_use]
 pub const fn has_ports(protocol: u8, ipv6: bool) -> bool {
     match protocol {
-        TCP | UDP | DCCP | SCTP | UDP_LITE => true,
+        _ if has_two_ports(protocol) => true,
         ICMP => !ipv6,
         ICMPV6 => ipv6,
         _ => false,
@@ -81,8 +87,7 @@ pub fn read(protocol: u8, ipv6: bool, octets: &[u8]) -> Upper {
         return unknown;
     };
     let (tcp_flags, header_length) = match protocol {
-        TCP => be16(octets, 12)
-            .map_or((0, 0), |word| (word & 0x0fff, usize::from(word >> 12) * 4)),
+        TCP => be16(octets, 12).map_or((0, 0), |word| (word & 0x0fff, usize::from(word >> 12) * 4)),
         SCTP => (0, 12),
         DCCP => (0, octets.get(4).map_or(0, |words| usize::from(*words) * 4)),
         _ => (0, 8),

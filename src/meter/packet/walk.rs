@@ -11,8 +11,8 @@ use crate::meter::flow::{Key, Layer2, Tunnel, feature};
 /// Reads one frame the full way and appends what it found to `packets`.
 pub fn parse(frame: &Frame<'_>, options: &Options, packets: &mut Packets) {
     let mut found = 0;
-    let outcome = link::strip(frame)
-        .and_then(|link| levels(frame, &link, options, packets, &mut found));
+    let outcome =
+        link::strip(frame).and_then(|link| levels(frame, &link, options, packets, &mut found));
     if let Err(reason) = outcome
         && found == 0
     {
@@ -108,12 +108,7 @@ impl Ip {
         }
     }
 
-    fn read_v4(
-        &mut self,
-        packet: &[u8],
-        link: &Link,
-        on_wire: u32,
-    ) -> Result<(), Reason> {
+    fn read_v4(&mut self, packet: &[u8], link: &Link, on_wire: u32) -> Result<(), Reason> {
         let header = ipv4::read(packet, on_wire)?;
         let packet = &packet[..packet.len().min(header.length as usize)];
         self.end = link.offset + packet.len();
@@ -200,7 +195,10 @@ impl Ip {
 
     /// Ports, flags and options, and the key. `at`: where the upper layer begins in `packet`, if it is there;
     /// `hidden`: it is in another fragment, or behind a cut chain.
-    #[expect(clippy::too_many_arguments, reason = "one caller a version, each with all of it at hand")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller a version, each with all of it at hand"
+    )]
     fn read_upper(
         &mut self,
         packet: &[u8],
@@ -250,9 +248,7 @@ impl Ip {
         let at = self.upper?;
         // A first fragment carries only the start of an inner packet: it stays outer.
         let key = &self.facts.key;
-        if key.ports_unknown()
-            || self.detail.fragment.is_some_and(|fragment| !fragment.atomic())
-        {
+        if key.ports_unknown() || self.detail.fragment.is_some_and(|fragment| !fragment.atomic()) {
             return None;
         }
         let octets = frame.data.get(at..self.end)?;

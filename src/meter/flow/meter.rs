@@ -1,0 +1,570 @@
+//! The meter of one worker: frames in, ended flows out.
+//!
+//! A batch of frames goes through three passes: every key is hashed and its bucket brought near; every bucket is searched
+//! and the entry found brought near; every entry is compared in full and updated. So the memory latency of one packet is
+//! hidden behind the work of the others.
+//!
+//! Records of a key follow each other by the rules of `docs/semantics.md`, "Flow, record, and its end": judged when a packet
+//! arrives, and by a sweep over the table that only ever ends what those rules would end. Time is that of the frames.
+//!
+//! Invariant: packets parsed = packets in the table + held as fragments + in ended records.
+
+use super::chains::Chains;
+use super::extra::Pool;
+use super::fragments::{self, Fragments, Judged, Verdict};
+use super::hash::Secret;
+use super::table::{Insert, NONE, Table};
+use super::{CHAINS, FlowBatch, FlowRecord, Key, end_reason, feature};
+use crate::capture::{BATCH, Frame, Timestamp};
+use crate::meter::packet::{self, Detail, Facts, Packets};
+
+/// TCP FIN and RST.
+const FIN_RST: u16 = 0x05;
+/// Nanoseconds in which the sweep passes the whole table once.
+const SWEEP: u64 = 1_000_000_000;
+/// Fewer entries than this are not worth a turn of the sweep.
+const SWEEP_SLICE: usize = 256;
+/// `due` counts in units of 2²⁷ ns (134 ms) from the first frame: 18 years in 32 bits.
+const DUE_SHIFT: u32 = 27;
+
+/// What a meter is made with. Part of the plan, resolved once.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Flows the table has room for.
+    pub capacity: usize,
+    /// Flows that can have an [`super::Extra`] at a time.
+    pub extras: usize,
+    /// Nanoseconds of silence that end a record (reason 1).
+    pub idle: u64,
+    /// Nanoseconds of age at which a record ends (reason 2).
+    pub active: u64,
+    /// Nanoseconds of silence after a FIN or RST that end a record (reason 3).
+    pub tcp_end: u64,
+    /// Bounds of the fragment table.
+    pub fragments: fragments::Limits,
+    /// What the parser is asked for.
+    pub parse: packet::Options,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            capacity: 1 << 20,
+            extras: 1 << 18,
+            idle: 30_000_000_000,
+            active: 300_000_000_000,
+            tcp_end: 5_000_000_000,
+            fragments: fragments::Limits::default(),
+            parse: packet::Options::default(),
+        }
+    }
+}
+
+/// Where ended flows go: a bounded supply of batches.
+pub trait Outlet {
+    /// An empty batch, or `None` if all are in use: then flows are lost, and counted.
+    fn empty(&mut self) -> Option<Box<FlowBatch>>;
+    /// Takes a batch with flows.
+    fn ended(&mut self, batch: Box<FlowBatch>);
+}
+
+/// Counters of the flow side of the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records begun.
+    pub created: u64,
+    /// Records ended, by flowEndReason (index 0 unused).
+    pub ended: [u64; 6],
+    /// Packets in ended records.
+    pub ended_packets: u64,
+    /// Octets in ended records.
+    pub ended_octets: u64,
+    /// Records lost because no batch was free.
+    pub lost_flows: u64,
+    /// Packets in them.
+    pub lost_packets: u64,
+    /// Octets in them.
+    pub lost_octets: u64,
+    /// Flows that needed an extra when none was free.
+    pub extras_lost: u64,
+}
+
+/// One worker's Metering Process.
+pub struct FlowMeter {
+    packets: Packets,
+    flows: Flows,
+}
+
+/// The flow side: all but the packets of the batch in hand.
+struct Flows {
+    settings: Settings,
+    table: Table,
+    /// Entry by entry, the time before which it surely need not end; `u32::MAX` for one not in use.
+    due: Vec<u32>,
+    extras: Pool,
+    chains: Chains,
+    fragments: Fragments,
+    judged: Vec<Judged>,
+    batch: Option<Box<FlowBatch>>,
+    counters: Counters,
+    base: Option<Timestamp>,
+    now: Timestamp,
+    swept: Timestamp,
+    hand: usize,
+}
+
+/// Why a meter cannot be made.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum MeterError {
+    /// The capacity is 0 or beyond 32 bits.
+    #[error("a flow table for {0} flows cannot be: choose 1 to 4294967294")]
+    Capacity(usize),
+    /// The memory cannot be had.
+    #[error("no memory for a flow table of {0} flows ({1} MiB): choose fewer flows")]
+    Memory(usize, usize),
+}
+
+impl FlowMeter {
+    /// A meter with empty tables. `random`: 96 octets nobody else knows.
+    ///
+    /// # Errors
+    /// [`MeterError`].
+    pub fn new(settings: Settings, random: [u8; 96]) -> Result<Self, MeterError> {
+        let capacity = settings.capacity;
+        if capacity == 0 || capacity >= NONE as usize {
+            return Err(MeterError::Capacity(capacity));
+        }
+        let (mut table, mut fragments, mut chains) = ([0; 64], [0; 16], [0; 16]);
+        table.copy_from_slice(&random[..64]);
+        fragments.copy_from_slice(&random[64..80]);
+        chains.copy_from_slice(&random[80..]);
+        let memory = MeterError::Memory(capacity, capacity.saturating_mul(160) >> 20);
+        let mut due = Vec::new();
+        due.try_reserve_exact(capacity).map_err(|_| memory)?;
+        let flows = Flows {
+            table: Table::new(capacity, Secret::new(table)).ok_or(memory)?,
+            due,
+            extras: Pool::new(settings.extras.min(capacity)),
+            chains: Chains::new(chains),
+            fragments: Fragments::new(settings.fragments, fragments),
+            judged: Vec::new(),
+            batch: None,
+            counters: Counters::default(),
+            base: None,
+            now: Timestamp(0),
+            swept: Timestamp(0),
+            hand: 0,
+            settings,
+        };
+        Ok(Self { packets: Packets::default(), flows })
+    }
+
+    /// Meters a batch of frames (at most [`BATCH`]).
+    pub fn frames(&mut self, frames: &[Frame<'_>], outlet: &mut dyn Outlet) {
+        self.packets.clear();
+        let mut latest = Timestamp(0);
+        for frame in frames {
+            packet::read(frame, &self.flows.settings.parse, &mut self.packets);
+            latest = latest.max(frame.time);
+        }
+        self.flows.advance(latest);
+        if self.packets.details().is_empty() && self.flows.fragments.is_empty() {
+            for chunk in self.packets.facts().chunks(BATCH) {
+                self.flows.count_plain(chunk, outlet);
+            }
+        } else {
+            self.flows.count_all(&self.packets, outlet);
+        }
+        self.flows.sweep(outlet);
+    }
+
+    /// Hands on the flows that ended since the last full batch. To be called when the source is idle.
+    pub fn flush(&mut self, outlet: &mut dyn Outlet) {
+        self.flows.flush(outlet);
+    }
+
+    /// Time goes on without frames: expires as if a frame had come at `now`, and hands on what has ended.
+    pub fn idle(&mut self, now: Timestamp, outlet: &mut dyn Outlet) {
+        if self.flows.base.is_some() {
+            self.flows.advance(now);
+            self.flows.expire_fragments(outlet);
+            self.flows.sweep(outlet);
+            self.flows.flush(outlet);
+        }
+    }
+
+    /// Ends everything (reason 3 for a closing TCP flow, 1 for one already silent for too long, else 4) and hands it on.
+    pub fn finish(&mut self, outlet: &mut dyn Outlet) {
+        self.flows.finish(outlet);
+    }
+
+    /// Packets and octets that are in the table now. Walks the table: for the ledger at rest, not for the loop.
+    #[must_use]
+    pub fn resident(&self) -> (u64, u64) {
+        let table = &self.flows.table;
+        (0..table.high_water())
+            .filter_map(|index| table.used(index))
+            .fold((0, 0), |(packets, octets), record| {
+                (packets + record.packets, octets + record.octets)
+            })
+    }
+
+    /// Counters of the flow side.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.flows.counters
+    }
+
+    /// Frames by outcome.
+    #[must_use]
+    pub fn outcomes(&self) -> packet::Outcomes {
+        self.packets.outcomes
+    }
+
+    /// Counters of the fragment table.
+    #[must_use]
+    pub fn fragment_counters(&self) -> fragments::Counters {
+        self.flows.fragments.counters
+    }
+
+    /// Packets held as fragments now.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.flows.fragments.held()
+    }
+
+    /// Flows in the table now, and the room there is.
+    #[must_use]
+    pub fn fill(&self) -> (usize, usize) {
+        (self.flows.table.len(), self.flows.table.capacity())
+    }
+
+    /// Latest time seen.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.flows.now
+    }
+
+    /// Chains that found no room in the table of chains.
+    #[must_use]
+    pub fn chains_overflow(&self) -> u64 {
+        self.flows.chains.overflow
+    }
+
+    /// The live record of `key`.
+    #[must_use]
+    pub fn record(&self, key: &Key) -> Option<&FlowRecord> {
+        let table = &self.flows.table;
+        table.used(table.find(table.hash(key), key)? as usize)
+    }
+}
+
+impl Flows {
+    fn advance(&mut self, time: Timestamp) {
+        if self.base.is_none() {
+            self.base = Some(time);
+            self.swept = time;
+        }
+        self.now = self.now.max(time);
+    }
+
+    /// The three passes, for packets without detail.
+    fn count_plain(&mut self, facts: &[Facts], outlet: &mut dyn Outlet) {
+        let mut hashes = [0; BATCH];
+        let mut candidates = [NONE; BATCH];
+        for (hash, facts) in hashes.iter_mut().zip(facts) {
+            *hash = self.table.hash(&facts.key);
+            self.table.prefetch(*hash);
+        }
+        for (candidate, hash) in candidates.iter_mut().zip(&hashes[..facts.len()]) {
+            *candidate = self.table.candidate(*hash);
+        }
+        let (idle, active) = (self.settings.idle, self.settings.active);
+        for ((facts, hash), candidate) in facts.iter().zip(hashes).zip(candidates) {
+            if let Some(record) = self.table.matching(candidate, &facts.key)
+                && facts.time.since(record.last) <= idle
+                && facts.time.since(record.first) <= active
+                && (record.features & feature::CLOSING) == 0
+                && facts.tcp_flags & FIN_RST == 0
+            {
+                record.count(facts);
+            } else {
+                self.count_one(facts, hash, None, outlet);
+            }
+        }
+    }
+
+    /// Packets with details or fragments among them, in order.
+    fn count_all(&mut self, packets: &Packets, outlet: &mut dyn Outlet) {
+        let mut judged = std::mem::take(&mut self.judged);
+        for facts in packets.facts() {
+            self.fragments.expire(facts.time, &mut judged);
+            self.count_judged(&mut judged, outlet);
+            let detail = packets.detail(facts);
+            let fragment = detail.and_then(|detail| detail.fragment);
+            if let (Some(detail), Some(fragment)) = (detail, fragment)
+                && !(fragment.atomic() && facts.key.is_ipv6())
+            {
+                self.fragments.take(facts, detail, &fragment, &mut judged);
+                self.count_judged(&mut judged, outlet);
+            } else {
+                let hash = self.table.hash(&facts.key);
+                let detail = detail.map(|detail| (detail, &NO_VERDICT));
+                self.count_one(facts, hash, detail, outlet);
+            }
+        }
+        self.judged = judged;
+    }
+
+    fn count_judged(&mut self, judged: &mut Vec<Judged>, outlet: &mut dyn Outlet) {
+        for packet in judged.drain(..) {
+            let hash = self.table.hash(&packet.facts.key);
+            let detail = Some((&packet.detail, &packet.verdict));
+            self.count_one(&packet.facts, hash, detail, outlet);
+        }
+    }
+
+    /// One packet, the careful way: finds or makes its record, ends what has to end.
+    #[inline(never)]
+    fn count_one(
+        &mut self,
+        facts: &Facts,
+        hash: u64,
+        detail: Option<(&Detail, &Verdict)>,
+        outlet: &mut dyn Outlet,
+    ) {
+        let known = self.table.find(hash, &facts.key);
+        let ends = known.and_then(|index| {
+            self.settings.ends(self.table.entry(index), facts.time).map(|reason| (index, reason))
+        });
+        if let Some((index, reason)) = ends {
+            self.end(index, reason, outlet);
+        }
+        let index = match known {
+            Some(index) if ends.is_none() => index,
+            _ => self.begin(facts, hash, outlet),
+        };
+        let record = self.table.entry(index);
+        record.count(facts);
+        if let Some((detail, verdict)) = detail {
+            if record.extra == FlowRecord::NO_EXTRA {
+                match self.extras.take() {
+                    Some(extra) => record.extra = extra,
+                    None if record.features & feature::EXTRA_LOST == 0 => {
+                        record.features |= feature::EXTRA_LOST;
+                        self.counters.extras_lost += 1;
+                    }
+                    None => {}
+                }
+            }
+            if record.extra != FlowRecord::NO_EXTRA {
+                let extra = self.extras.extra(record.extra);
+                extra.count(record, facts, detail, verdict, &mut self.chains);
+            }
+        }
+        if facts.tcp_flags & FIN_RST != 0 && record.features & feature::CLOSING == 0 {
+            record.features |= feature::CLOSING;
+            let due = self.coarse(Timestamp(facts.time.0.saturating_add(self.settings.tcp_end)));
+            self.due[index as usize] = due;
+        }
+    }
+
+    fn begin(&mut self, facts: &Facts, hash: u64, outlet: &mut dyn Outlet) -> u32 {
+        let index = loop {
+            match self.table.insert(hash, &facts.key) {
+                Insert::Entry(index) => break index,
+                Insert::Evict(victim) => self.end(victim, end_reason::RESOURCES, outlet),
+            }
+        };
+        self.counters.created += 1;
+        let record = self.table.entry(index);
+        record.begin(facts);
+        let due = self.coarse(Timestamp(facts.time.0.saturating_add(self.settings.idle)));
+        // The table hands out fresh entries in order, so `due` grows by one at the most: no allocation.
+        if let Some(slot) = self.due.get_mut(index as usize) {
+            *slot = due;
+        } else {
+            self.due.push(due);
+        }
+        index
+    }
+
+    fn coarse(&self, time: Timestamp) -> u32 {
+        let units = time.since(self.base.unwrap_or_default()) >> DUE_SHIFT;
+        u32::try_from(units).unwrap_or(u32::MAX - 1)
+    }
+
+    /// A turn of the clock hand: as many entries as the time since the last turn is worth.
+    fn sweep(&mut self, outlet: &mut dyn Outlet) {
+        let entries = self.table.high_water();
+        let passed = self.now.since(self.swept).min(SWEEP);
+        let slice = (entries as u128 * u128::from(passed) / u128::from(SWEEP)) as usize;
+        if slice < SWEEP_SLICE.min(entries) || slice == 0 {
+            return;
+        }
+        self.swept = self.now;
+        // Held fragments will be counted at their own, earlier times: nothing may idle out past those.
+        let now = self.fragments.oldest_held().map_or(self.now, |held| held.min(self.now));
+        let coarse = self.coarse(now);
+        for _ in 0..slice {
+            if self.hand >= entries {
+                self.hand = 0;
+            }
+            let index = self.hand;
+            self.hand += 1;
+            if self.due[index] < coarse {
+                self.examine(index, now, outlet);
+            }
+        }
+    }
+
+    fn examine(&mut self, index: usize, now: Timestamp, outlet: &mut dyn Outlet) {
+        let Some(record) = self.table.used(index) else {
+            self.due[index] = u32::MAX;
+            return;
+        };
+        if let Some(reason) = self.settings.silent(record, now) {
+            self.end(index as u32, reason, outlet);
+            return;
+        }
+        let patience = self.settings.patience(record);
+        self.due[index] = self.coarse(Timestamp(record.last.0.saturating_add(patience)));
+    }
+
+    /// Takes a record out of the table and hands it on.
+    fn end(&mut self, index: u32, reason: u8, outlet: &mut dyn Outlet) {
+        let mut record = self.table.remove(index);
+        self.due[index as usize] = u32::MAX;
+        record.end_reason = reason;
+        let extra =
+            (record.extra != FlowRecord::NO_EXTRA).then(|| self.extras.give_back(record.extra));
+        self.counters.ended[usize::from(reason)] += 1;
+        self.counters.ended_packets += record.packets;
+        self.counters.ended_octets += record.octets;
+        if self.batch.is_none() {
+            self.batch = outlet.empty();
+        }
+        let Some(batch) = &mut self.batch else {
+            self.counters.lost_flows += 1;
+            self.counters.lost_packets += record.packets;
+            self.counters.lost_octets += record.octets;
+            return;
+        };
+        if let Some(mut extra) = extra {
+            record.extra = batch.extras.len() as u32;
+            extra.first_chain = batch.chains.len() as u32;
+            let count = usize::from(extra.chain_count).min(CHAINS);
+            batch
+                .chains
+                .extend(extra.chains[..count].iter().map(|number| self.chains.chain(*number)));
+            batch.extras.push(extra);
+        }
+        batch.flows.push(record);
+        if batch.flows.len() >= FlowBatch::CAPACITY {
+            self.flush(outlet);
+        }
+    }
+
+    fn flush(&mut self, outlet: &mut dyn Outlet) {
+        if let Some(batch) = self.batch.take_if(|batch| !batch.flows.is_empty()) {
+            outlet.ended(batch);
+        }
+    }
+
+    fn expire_fragments(&mut self, outlet: &mut dyn Outlet) {
+        let mut judged = std::mem::take(&mut self.judged);
+        self.fragments.expire(self.now, &mut judged);
+        self.count_judged(&mut judged, outlet);
+        self.judged = judged;
+    }
+
+    fn finish(&mut self, outlet: &mut dyn Outlet) {
+        let mut judged = std::mem::take(&mut self.judged);
+        self.fragments.finish(&mut judged);
+        self.count_judged(&mut judged, outlet);
+        self.judged = judged;
+        for index in 0..self.table.high_water() {
+            let Some(record) = self.table.used(index) else { continue };
+            let reason = if record.features & feature::CLOSING != 0 {
+                end_reason::END
+            } else if self.now.since(record.last) > self.settings.idle {
+                end_reason::IDLE
+            } else {
+                end_reason::FORCED
+            };
+            self.end(index as u32, reason, outlet);
+        }
+        self.flush(outlet);
+    }
+}
+
+const NO_VERDICT: Verdict = Verdict {
+    duplicate: false,
+    overlap: false,
+    out_of_order: false,
+    begins: false,
+    completes: false,
+    rewritten_port: None,
+};
+
+impl Settings {
+    /// How long the record may be silent.
+    fn patience(&self, record: &FlowRecord) -> u64 {
+        if record.features & feature::CLOSING == 0 {
+            self.idle
+        } else {
+            self.tcp_end.min(self.idle)
+        }
+    }
+
+    /// Why the record, silent at `now`, has ended, if it has.
+    fn silent(&self, record: &FlowRecord, now: Timestamp) -> Option<u8> {
+        let silence = now.since(record.last);
+        if record.features & feature::CLOSING != 0 && silence > self.tcp_end {
+            Some(end_reason::END)
+        } else if silence > self.idle {
+            Some(end_reason::IDLE)
+        } else {
+            None
+        }
+    }
+
+    /// Why a packet at `now` is no longer of the record, if it is not.
+    fn ends(&self, record: &FlowRecord, now: Timestamp) -> Option<u8> {
+        self.silent(record, now)
+            .or_else(|| (now.since(record.first) > self.active).then_some(end_reason::ACTIVE))
+    }
+}
+
+impl FlowRecord {
+    /// The values of the first packet. The key is set, the counters are zero.
+    fn begin(&mut self, facts: &Facts) {
+        self.first = facts.time;
+        self.last = facts.time;
+        self.min_length = u32::MAX;
+        self.label = facts.label;
+        self.extra = Self::NO_EXTRA;
+        self.interface = facts.interface;
+        self.hop_limit = facts.hop_limit;
+        self.min_hop_limit = facts.hop_limit;
+        self.max_hop_limit = facts.hop_limit;
+        self.traffic_class = facts.traffic_class;
+        self.next_header = facts.next_header;
+    }
+
+    /// Counts one packet.
+    #[inline(always)]
+    fn count(&mut self, facts: &Facts) {
+        self.packets += 1;
+        self.octets += u64::from(facts.length);
+        self.first = self.first.min(facts.time);
+        self.last = self.last.max(facts.time);
+        self.min_length = self.min_length.min(facts.length);
+        self.max_length = self.max_length.max(facts.length);
+        self.min_hop_limit = self.min_hop_limit.min(facts.hop_limit);
+        self.max_hop_limit = self.max_hop_limit.max(facts.hop_limit);
+        self.headers |= facts.headers;
+        self.tcp_flags |= facts.tcp_flags;
+        self.features |= facts.features;
+    }
+}
