@@ -34,6 +34,8 @@ pub use encode::{MessageBuilder, Refused};
 pub use header::MessageHeader;
 pub use list::{BasicList, ListSemantic, SubTemplateList, SubTemplateMultiList};
 pub use octets::Writer;
+pub(crate) use octets::{be16, be32};
 pub use set::{FIRST_DATA_SET, OPTIONS_TEMPLATE_SET, Set, SetHeader, TEMPLATE_SET};
 pub use template::{FieldSpecifier, Template, TemplateRecord};
+pub(crate) use value::unsigned;
 pub use value::{Value, ValueError};

@@ -2,13 +2,13 @@
 
 /// Two octets at `at`.
 #[inline]
-pub(super) fn be16(octets: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn be16(octets: &[u8], at: usize) -> Option<u16> {
     octets.get(at..)?.first_chunk().map(|&chunk| u16::from_be_bytes(chunk))
 }
 
 /// Four octets at `at`.
 #[inline]
-pub(super) fn be32(octets: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn be32(octets: &[u8], at: usize) -> Option<u32> {
     octets.get(at..)?.first_chunk().map(|&chunk| u32::from_be_bytes(chunk))
 }
 
