@@ -4,3 +4,4 @@
 
 pub mod flow;
 pub mod packet;
+pub mod record;
