@@ -41,37 +41,24 @@ const NODES: &[Node] = &[
         may_use: &["config", "telemetry"],
     },
     Node {
-        name: "meter::record",
-        sentence: "The words that both halves of the meter and the exporter share: key, record, extra facts.",
-        may_use: &["capture"],
-    },
-    Node {
         name: "meter::packet",
         sentence: "Reads one frame into facts; no clock, no I/O, no configuration file.",
-        may_use: &["capture", "meter::record"],
+        may_use: &["capture"],
     },
     Node {
         name: "meter::flow",
         sentence: "Gathers facts into flows; time is an argument.",
-        may_use: &["capture", "meter::packet", "meter::record"],
+        may_use: &["capture", "meter::packet"],
     },
     Node {
         name: "meter",
-        sentence: "Holds the halves together and adds nothing.",
-        may_use: &["meter::flow", "meter::packet", "meter::record"],
+        sentence: "Holds the two halves together and adds nothing.",
+        may_use: &["meter::packet", "meter::flow"],
     },
     Node {
         name: "export",
         sentence: "Flow to record to message to collector; takes time stamps from capture, never frames.",
-        may_use: &[
-            "capture",
-            "config",
-            "ie_registry",
-            "ipfix",
-            "meter::flow",
-            "meter::record",
-            "telemetry",
-        ],
+        may_use: &["capture", "config", "ie_registry", "ipfix", "meter::flow", "telemetry"],
     },
     Node {
         name: "probe",
@@ -85,7 +72,6 @@ const NODES: &[Node] = &[
             "meter",
             "meter::flow",
             "meter::packet",
-            "meter::record",
             "telemetry",
         ],
     },
@@ -133,7 +119,6 @@ const NODES: &[Node] = &[
             "meter",
             "meter::flow",
             "meter::packet",
-            "meter::record",
             "probe",
             "telemetry",
             "validate",
@@ -252,7 +237,7 @@ fn no_file_is_too_long() {
 #[test]
 fn the_validators_meter_shares_no_parser() {
     let node = NODES.iter().find(|node| node.name == "validate::reference").expect("drawn");
-    for banned in ["meter", "meter::packet", "meter::flow", "meter::record", "export", "ipfix"] {
+    for banned in ["meter", "meter::packet", "meter::flow", "export", "ipfix"] {
         assert!(!node.may_use.contains(&banned), "validate::reference may never use {banned}");
     }
 }

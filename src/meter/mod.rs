@@ -4,4 +4,3 @@
 
 pub mod flow;
 pub mod packet;
-pub mod record;

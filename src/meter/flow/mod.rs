@@ -11,12 +11,13 @@ mod extra;
 pub mod fragments;
 mod hash;
 mod meter;
+mod record;
 mod table;
 
 use crate::capture::Timestamp;
 pub use meter::{Counters, FlowMeter, MeterError, Outlet, Settings};
 
-pub use super::record::{
+pub use record::{
     CHAINS, Chain, DISTINCT, Distinct, Extra, FinishedFlow, FlowBatch, FlowRecord, Fragments, Key,
     Layer2, RUNS, Reverse, SEGMENTS, Segments, TcpOptions, Tunnel, TunnelKind, end_reason, feature,
 };

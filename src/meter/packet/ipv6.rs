@@ -26,7 +26,7 @@
 
 use super::facts::{Fragment, Reason};
 use super::{be16, be32};
-use crate::meter::record::{Chain, RUNS, SEGMENTS, Segments};
+use crate::meter::flow::{Chain, RUNS, SEGMENTS, Segments};
 
 /// Octets of the fixed header.
 pub const HEADER: usize = 40;

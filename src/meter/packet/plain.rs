@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::link::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, is_vlan};
 use super::transport::{ICMP, ICMPV6, TCP, UDP};
 use crate::capture::{Frame, LinkType};
-use crate::meter::record::Key;
+use crate::meter::flow::Key;
 
 const ETHERNET: usize = 14;
 

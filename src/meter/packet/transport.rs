@@ -17,7 +17,7 @@
 //! ```
 
 use super::{be16, be32};
-use crate::meter::record::TcpOptions;
+use crate::meter::flow::TcpOptions;
 
 /// Protocol number of ICMP (for IPv4).
 pub const ICMP: u8 = 1;

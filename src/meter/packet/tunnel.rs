@@ -16,7 +16,7 @@
 use super::link::{ETHERTYPE_BRIDGED, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Network};
 use super::transport::UDP;
 use super::{be16, be32};
-use crate::meter::record::TunnelKind;
+use crate::meter::flow::TunnelKind;
 
 const IPV4: u8 = 4;
 const IPV6: u8 = 41;

@@ -6,7 +6,7 @@ use super::transport::{self, TCP};
 use super::tunnel::{self, Payload};
 use super::{Options, TunnelMode, be32, ipv4, ipv6};
 use crate::capture::{Frame, LinkType};
-use crate::meter::record::{Key, Layer2, Tunnel, feature};
+use crate::meter::flow::{Key, Layer2, Tunnel, feature};
 
 /// Reads one frame the full way and appends what it found to `packets`.
 pub fn parse(frame: &Frame<'_>, options: &Options, packets: &mut Packets) {
