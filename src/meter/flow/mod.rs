@@ -17,7 +17,10 @@ mod table;
 use crate::capture::Timestamp;
 pub use meter::{Counters, FlowMeter, MeterError, Outlet, Settings};
 
+pub use crate::meter::packet::{
+    Chain, Key, Layer2, RUNS, SEGMENTS, Segments, TcpOptions, Tunnel, TunnelKind, feature,
+};
 pub use record::{
-    CHAINS, Chain, DISTINCT, Distinct, Extra, FinishedFlow, FlowBatch, FlowRecord, Fragments, Key,
-    Layer2, RUNS, Reverse, SEGMENTS, Segments, TcpOptions, Tunnel, TunnelKind, end_reason, feature,
+    CHAINS, DISTINCT, Distinct, Extra, FinishedFlow, FlowBatch, FlowRecord, Fragments, Reverse,
+    end_reason,
 };

@@ -1,8 +1,8 @@
 //! What is known of one packet.
 
+use super::{Chain, Key, Layer2, Segments, TcpOptions, Tunnel, feature};
 use super::{Options, TunnelMode};
 use crate::capture::Timestamp;
-use crate::meter::flow::{Chain, Key, Layer2, Segments, TcpOptions, Tunnel, feature};
 
 /// The facts of one IP packet that every flow needs: fixed size, two cache lines at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -25,8 +25,8 @@
 //! Once a header reaches beyond the octets, only the number of the next one is known.
 
 use super::facts::{Fragment, Reason};
+use super::{Chain, RUNS, SEGMENTS, Segments};
 use super::{be16, be32};
-use crate::meter::flow::{Chain, RUNS, SEGMENTS, Segments};
 
 /// Octets of the fixed header.
 pub const HEADER: usize = 40;

@@ -10,10 +10,10 @@
 //! BSD null, loop      address family 4
 //! ```
 
+use super::Layer2;
 use super::facts::Reason;
 use super::{be16, be32};
 use crate::capture::{Frame, LinkType};
-use crate::meter::flow::Layer2;
 
 /// EtherType of IPv4.
 pub const ETHERTYPE_IPV4: u16 = 0x0800;

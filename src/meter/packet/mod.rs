@@ -14,13 +14,19 @@
 mod facts;
 pub mod ipv4;
 pub mod ipv6;
+mod key;
+mod layers;
 pub mod link;
 pub mod plain;
 pub mod transport;
 pub mod tunnel;
 mod walk;
 
-pub use facts::{Detail, Facts, Fragment, Outcomes, Packets, Reason};
+pub use facts::{Detail, Facts, Fragment, Layers, Outcomes, Packets, Reason};
+pub use key::Key;
+pub use layers::{
+    Chain, Layer2, RUNS, SEGMENTS, Segments, TcpOptions, Tunnel, TunnelKind, feature,
+};
 pub use walk::parse;
 
 use crate::capture::Frame;

@@ -4,11 +4,11 @@
 //! the upper layer; upper layer TCP, UDP, ICMP or ICMPv6 with its first octets captured. Declines all else by `None`: the
 //! walker reads it, and reads what is accepted here to the same facts.
 
+use super::Key;
 use super::facts::Facts;
 use super::link::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, is_vlan};
 use super::transport::{ICMP, ICMPV6, TCP, UDP};
 use crate::capture::{Frame, LinkType};
-use crate::meter::flow::Key;
 
 const ETHERNET: usize = 14;
 

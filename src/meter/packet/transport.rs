@@ -16,8 +16,8 @@
 //! ICMP, ICMPv6:               type 1 | code 1 | …
 //! ```
 
+use super::TcpOptions;
 use super::{be16, be32};
-use crate::meter::flow::TcpOptions;
 
 /// Protocol number of ICMP (for IPv4).
 pub const ICMP: u8 = 1;

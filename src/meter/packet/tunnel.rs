@@ -13,10 +13,10 @@
 //! A port alone proves nothing: the octets behind it must have the form of the tunnel and of an IP header of the right
 //! version, else the packet carries nothing.
 
+use super::TunnelKind;
 use super::link::{ETHERTYPE_BRIDGED, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Network};
 use super::transport::UDP;
 use super::{be16, be32};
-use crate::meter::flow::TunnelKind;
 
 const IPV4: u8 = 4;
 const IPV6: u8 = 41;

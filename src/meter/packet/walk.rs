@@ -4,9 +4,9 @@ use super::facts::{Detail, Facts, Packets, Reason};
 use super::link::{self, Link, Network};
 use super::transport::{self, TCP};
 use super::tunnel::{self, Payload};
+use super::{Key, Layer2, Tunnel, feature};
 use super::{Options, TunnelMode, be32, ipv4, ipv6};
 use crate::capture::{Frame, LinkType};
-use crate::meter::flow::{Key, Layer2, Tunnel, feature};
 
 /// Reads one frame the full way and appends what it found to `packets`.
 pub fn parse(frame: &Frame<'_>, options: &Options, packets: &mut Packets) {

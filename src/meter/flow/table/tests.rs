@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 fn secret(seed: u8) -> Secret {
     let mut octets = [seed; 64];
     for (i, octet) in octets.iter_mut().enumerate() {
-        *octet = octet.wrapping_mul(31).wrapping_add(i as u8 * 7 + 1);
+        *octet = octet.wrapping_mul(31).wrapping_add((i as u8).wrapping_mul(7) + 1);
     }
     Secret::new(octets)
 }
