@@ -1,1 +1,7 @@
-//! telemetry
+//! Counts, proves that the counts add up, shows them.
+
+mod collector;
+mod ledger;
+
+pub use collector::{CollectorCounters, Lost};
+pub use ledger::{CaptureSide, Equation, FlowSide, Ledger, ParseSide};
