@@ -1,7 +1,90 @@
-//! One file a command: words in, plan out.
+//! The command line: words in, plan out, exit status back.
+//!
+//! One file a command. Exit status: 0 done, 1 findings or lost data where asked to fail on it, 2 usage or configuration,
+//! 3 environment (permission, NIC, kernel). A closed pipe on standard output is a normal end.
+
+mod facts;
+mod probe;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Done.
+pub(crate) const DONE: u8 = 0;
+/// Findings, or data lost where asked to fail on it.
+pub(crate) const FINDINGS: u8 = 1;
+/// Usage or configuration.
+pub(crate) const USAGE: u8 = 2;
+/// Environment: permission, NIC, kernel.
+pub(crate) const ENVIRONMENT: u8 = 3;
+
+/// A flow probe that gets IPv6 right, and the instrument that shows whether other exporters do.
+#[derive(Debug, Parser)]
+#[command(name = "sixtap", version, max_term_width = 100, arg_required_else_help = true)]
+struct Words {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Meter packets from an interface or a capture file and export the flows as IPFIX.
+    Probe(Box<probe::ProbeArgs>),
+    /// Show the facts of each packet of a capture, one JSON object a line (for comparing parsers).
+    #[command(hide = true)]
+    Facts(facts::FactsArgs),
+}
+
+/// One clear line for the user, and the exit status that goes with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    pub(crate) status: u8,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl ToString) -> Self {
+        Self { status: USAGE, message: message.to_string() }
+    }
+
+    pub(crate) fn environment(message: impl ToString) -> Self {
+        Self { status: ENVIRONMENT, message: message.to_string() }
+    }
+}
+
+impl From<crate::capture::CaptureError> for Failure {
+    fn from(error: crate::capture::CaptureError) -> Self {
+        use crate::capture::CaptureError;
+        let status = match error {
+            CaptureError::Environment(_) => ENVIRONMENT,
+            CaptureError::Usage(_) => USAGE,
+            CaptureError::Damaged { .. } => FINDINGS,
+        };
+        Self { status, message: error.to_string() }
+    }
+}
 
 /// Runs the command line of this process and returns its exit status.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let words = match Words::try_parse() {
+        Ok(words) => words,
+        Err(error) => {
+            // Help and version are no errors; a closed pipe while printing them is none either.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { DONE });
+        }
+    };
+    let outcome = match words.command {
+        Command::Probe(args) => probe::run(*args),
+        Command::Facts(args) => facts::run(&args),
+    };
+    match outcome {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            eprintln!("sixtap: {failure}");
+            ExitCode::from(failure.status)
+        }
+    }
 }

@@ -234,6 +234,12 @@ impl FlowBatch {
     /// Flows a batch has room for.
     pub const CAPACITY: usize = 256;
 
+    /// An empty batch with room for [`Self::CAPACITY`] flows.
+    #[must_use]
+    pub fn with_room() -> Self {
+        Self { flows: Vec::with_capacity(Self::CAPACITY), ..Self::default() }
+    }
+
     /// Empties the batch, keeping its memory.
     pub fn clear(&mut self) {
         self.flows.clear();

@@ -1,0 +1,120 @@
+//! One worker: takes batches of frames from its source and meters them, until the source ends or it is told to stop.
+
+use super::supply::Supply;
+use crate::capture::{CaptureError, Poll, Source, SourceCounters, Timestamp};
+use crate::meter::flow::{Counters, FlowMeter, fragments};
+use crate::meter::packet::Outcomes;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Batches between two looks at the clock for publishing counters.
+const PUBLISH_EVERY: u32 = 1 << 14;
+/// Capture time after which ended flows leave even if they do not fill a batch.
+const FLUSH_AFTER: u64 = 200_000_000;
+/// How long to wait for a frame before the pause is used for expiry.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// What a worker last said of itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Snapshot {
+    pub(super) source: SourceCounters,
+    pub(super) outcomes: Outcomes,
+    pub(super) flows: Counters,
+    pub(super) fragments: fragments::Counters,
+    pub(super) chains_overflow: u64,
+    pub(super) live: usize,
+    pub(super) capacity: usize,
+    pub(super) held: usize,
+    pub(super) resident_packets: u64,
+    pub(super) now: Timestamp,
+    pub(super) progress: Option<(u64, u64)>,
+}
+
+/// What a worker shares with the supervisor.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) snapshot: Mutex<Snapshot>,
+    /// Grows with every turn of the loop: a worker that hangs does not.
+    pub(super) turns: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn read(&self) -> Snapshot {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct Worker {
+    pub(super) source: Box<dyn Source + Send>,
+    pub(super) meter: FlowMeter,
+    pub(super) supply: Supply,
+    pub(super) shared: Arc<Shared>,
+    pub(super) stop: Arc<AtomicBool>,
+    /// Frames to meter before stopping by itself.
+    pub(super) count: Option<u64>,
+}
+
+impl Worker {
+    /// Runs to the end; the meter is drained whatever ended it.
+    pub(super) fn run(mut self) -> Result<(), CaptureError> {
+        let outcome = self.meter_all();
+        self.meter.finish(&mut self.supply);
+        self.publish(true);
+        outcome
+    }
+
+    fn meter_all(&mut self) -> Result<(), CaptureError> {
+        let mut until_publish = 0u32;
+        let mut flushed = Timestamp(0);
+        let mut left = self.count.unwrap_or(u64::MAX);
+        while !self.stop.load(Ordering::Relaxed) && left > 0 {
+            let (meter, supply) = (&mut self.meter, &mut self.supply);
+            let poll = self.source.poll(WAIT, &mut |frames| meter.frames(frames, supply))?;
+            match poll {
+                Poll::Frames(count) => left = left.saturating_sub(count as u64),
+                Poll::Idle => {
+                    self.meter.idle(wall_clock(), &mut self.supply);
+                    until_publish = 0;
+                }
+                Poll::End => break,
+            }
+            if self.meter.now().since(flushed) > FLUSH_AFTER {
+                flushed = self.meter.now();
+                self.meter.flush(&mut self.supply);
+            }
+            if until_publish == 0 {
+                until_publish = PUBLISH_EVERY;
+                self.publish(false);
+            }
+            until_publish -= 1;
+        }
+        Ok(())
+    }
+
+    /// Tells the supervisor how things stand. `at_rest`: also what needs a walk over the table.
+    fn publish(&mut self, at_rest: bool) {
+        self.shared.turns.fetch_add(1, Ordering::Relaxed);
+        let (live, capacity) = self.meter.fill();
+        let snapshot = Snapshot {
+            source: self.source.counters(),
+            outcomes: self.meter.outcomes(),
+            flows: self.meter.counters(),
+            fragments: self.meter.fragment_counters(),
+            chains_overflow: self.meter.chains_overflow(),
+            live,
+            capacity,
+            held: self.meter.held(),
+            resident_packets: if at_rest { self.meter.resident().0 } else { 0 },
+            now: self.meter.now(),
+            progress: self.source.progress(),
+        };
+        *self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+}
+
+/// The wall clock. The probe's threads read it; the meter and the exporter are told.
+pub(super) fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::new(since.as_secs(), since.subsec_nanos())
+}
