@@ -6,7 +6,12 @@
 
 pub mod filter;
 mod frame;
+pub mod interface;
+pub mod packet_socket;
 pub mod pcap;
+#[cfg(feature = "xdp")]
+#[expect(unsafe_code, reason = "rings and UMEM shared with the kernel, bpf(2)")]
+pub mod xdp;
 
 pub use frame::{Frame, LinkType, Timestamp};
 
@@ -59,6 +64,10 @@ pub trait Source {
         sink: &mut dyn FnMut(&[Frame<'_>]),
     ) -> Result<Poll, CaptureError>;
 
+    /// Ends the intake of a live source, of all queues of its interface at once. Frames taken before are still lent:
+    /// poll until [`Poll::Idle`], then the counters balance.
+    fn stop(&mut self) {}
+
     /// Counters since the source was opened. Cheap enough to call once a second; never called per batch.
     fn counters(&mut self) -> SourceCounters;
 
@@ -85,8 +94,11 @@ pub struct SourceCounters {
     pub program_failed: u64,
     /// AF_XDP `rx_ring_full`: the probe was too slow.
     pub ring_full: u64,
-    /// AF_XDP `rx_fill_ring_empty_descs`: no free buffer was offered to the kernel in time.
+    /// AF_XDP, copy mode, `rx_fill_ring_empty_descs`: no free buffer was offered to the kernel in time.
     pub fill_empty: u64,
+    /// AF_XDP, zero-copy mode, `rx_fill_ring_empty_descs`: how often the driver found no free buffer. Events, not frames:
+    /// what was lost by it is in `nic_missed`, so this stands in no sum.
+    pub fill_starved: u64,
     /// AF_XDP `rx_dropped` for other reasons (frame larger than a buffer).
     pub dropped: u64,
     /// AF_XDP `rx_invalid_descs` + `tx_invalid_descs`.

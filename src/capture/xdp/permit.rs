@@ -1,0 +1,170 @@
+//! Whether AF_XDP may and can be used, each obstacle with its cure.
+
+use std::net::IpAddr;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities as of_thread};
+
+use super::super::CaptureError;
+use super::super::interface::{Interface, ProgramMode};
+use super::{Options, program};
+
+/// Capabilities that opening takes. None is needed afterwards.
+const NEEDED: [(CapabilitySet, &str); 3] = [
+    (CapabilitySet::NET_RAW, "CAP_NET_RAW"),
+    (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
+    (CapabilitySet::BPF, "CAP_BPF"),
+];
+
+/// The interface, if its frames may be taken.
+pub(super) fn interface(options: &Options) -> Result<Interface, CaptureError> {
+    let environment = |line: String| CaptureError::Environment(line);
+    let name = &options.interface;
+    let found = Interface::by_name(name).map_err(|error| {
+        environment(format!("interfaces cannot be listed over netlink: {error}"))
+    })?;
+    let Some(interface) = found else { return Err(environment(missing(name))) };
+    if interface.hardware_type != libc::ARPHRD_ETHER {
+        return Err(environment(format!(
+            "{name} is not an Ethernet interface: use --packet-socket there"
+        )));
+    }
+    if !interface.up {
+        return Err(environment(format!("{name} is down: `ip link set {name} up`")));
+    }
+    if !options.steal
+        && let Some(reason) = carries_own_traffic(&interface)
+    {
+        return Err(environment(format!(
+            "{name} {reason}, and AF_XDP takes every frame away from the kernel: this machine would be cut off there. \
+             Give it a mirror port, use --packet-socket, or take it all the same with --steal"
+        )));
+    }
+    Ok(interface)
+}
+
+fn missing(name: &str) -> String {
+    let mut names: Vec<String> = Interface::all()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|interface| !interface.loopback)
+        .map(|interface| interface.name)
+        .collect();
+    names.sort();
+    match names.is_empty() {
+        true => format!("no interface {name}: this network namespace has none but loopback"),
+        false => format!("no interface {name}: there are {}", names.join(", ")),
+    }
+}
+
+/// Why the kernel needs the frames of the interface itself. Link-local IPv6 addresses come by themselves with every
+/// interface that is up, so they alone say nothing.
+pub(super) fn carries_own_traffic(interface: &Interface) -> Option<String> {
+    if let Some(reason) = own_traffic_of(interface) {
+        return Some(reason);
+    }
+    let all = Interface::all().unwrap_or_default();
+    if let Some(controller) = all.iter().find(|other| Some(other.index) == interface.controller)
+        && let Some(reason) = own_traffic_of(controller)
+    {
+        return Some(format!("is a port of {}, which {reason}", controller.name));
+    }
+    // VLANs and macvlans on top of it. A veth names its other end in the same place: that is no traffic of its own.
+    all.iter()
+        .filter(|upper| {
+            upper.link == Some(interface.index) && upper.kind.as_deref() != Some("veth")
+        })
+        .find_map(|upper| Some(format!("carries {}, which {}", upper.name, own_traffic_of(upper)?)))
+}
+
+fn own_traffic_of(interface: &Interface) -> Option<String> {
+    let addresses = interface.addresses().unwrap_or_default();
+    if let Some(address) = addresses.iter().find(|address| !is_link_local(address)) {
+        return Some(format!("carries this machine's address {address}"));
+    }
+    let default_route = interface.has_default_route().unwrap_or(false);
+    default_route.then(|| "carries the default route".to_owned())
+}
+
+fn is_link_local(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+/// The capabilities, by name.
+pub(super) fn capabilities() -> Result<(), CaptureError> {
+    let Ok(sets) = of_thread(None) else { return Ok(()) };
+    // CAP_SYS_ADMIN stood for CAP_BPF before kernel 5.8 and still does.
+    let has = |capability| {
+        sets.effective.contains(capability)
+            || capability == CapabilitySet::BPF && sets.effective.contains(CapabilitySet::SYS_ADMIN)
+    };
+    let missing: Vec<&str> = NEEDED
+        .into_iter()
+        .filter(|&(capability, _)| !has(capability))
+        .map(|(_, name)| name)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(CaptureError::Environment(format!(
+        "AF_XDP needs {} at start: run as root, or grant them (systemd AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN CAP_BPF)",
+        missing.join(", ")
+    )))
+}
+
+/// A permission refused in spite of [`capabilities`]: a container, or a security module.
+pub(super) fn not_permitted(what: &str) -> CaptureError {
+    CaptureError::Environment(format!(
+        "{what} is not permitted here: run as root with CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF; in a container, add them and lift its seccomp filter for bpf(2)"
+    ))
+}
+
+/// Whether the kernel has AF_XDP at all.
+pub(super) fn kernel() -> Result<(), CaptureError> {
+    match socket_with(AddressFamily::XDP, SocketType::RAW, SocketFlags::CLOEXEC, None) {
+        Ok(_) => Ok(()),
+        Err(Errno::PERM) => Err(not_permitted("an AF_XDP socket")),
+        Err(error) => Err(CaptureError::Environment(format!(
+            "this kernel has no AF_XDP ({error}): it takes Linux 4.18 with CONFIG_XDP_SOCKETS, 6.6 for jumbo frames; use --packet-socket"
+        ))),
+    }
+}
+
+/// Refuses an interface that has an XDP program, by name.
+pub(super) fn no_other_program(interface: &Interface) -> Result<(), CaptureError> {
+    let Some(&(mode, id)) = interface.programs.first() else { return Ok(()) };
+    let name = program::name_of(id).map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    let keyword = match mode {
+        ProgramMode::Native => "xdp",
+        ProgramMode::Generic => "xdpgeneric",
+        ProgramMode::Offload => "xdpoffload",
+    };
+    Err(CaptureError::Environment(format!(
+        "{interface} already has the XDP program{name} (id {id}): end the program that attached it, or `ip link set {interface} {keyword} off`",
+        interface = interface.name,
+    )))
+}
+
+/// Before kernel 5.11 BPF maps count as locked memory, and UMEM always does. Best effort: binding says what is missing.
+pub(super) fn raise_memory_lock() {
+    let limit = getrlimit(Resource::Memlock);
+    let unlimited = Rlimit { current: None, maximum: None };
+    if setrlimit(Resource::Memlock, unlimited).is_err() {
+        let _ =
+            setrlimit(Resource::Memlock, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+}
+
+pub(super) fn load_failed(error: &libbpf_rs::Error) -> CaptureError {
+    match error.kind() {
+        libbpf_rs::ErrorKind::PermissionDenied => not_permitted("loading a BPF program"),
+        _ => CaptureError::Environment(format!(
+            "the XDP program was not loaded: {error:#}; it takes Linux 5.18 with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS; use --packet-socket"
+        )),
+    }
+}

@@ -1,0 +1,341 @@
+//! [`XdpSource`]: one queue as a [`Source`].
+
+use std::ops::Range;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use rustix::time::{ClockId, clock_gettime};
+use xsk_rs::umem::frame::FrameDesc;
+
+use super::super::interface::Interface;
+use super::super::{BATCH, CaptureError, Frame, LinkType, Poll, Source, SourceCounters, Timestamp};
+use super::program::ProgramCounters;
+use super::queue::Queue;
+use super::{Attachment, Mode, StepDown};
+
+/// Octets at which a frame of several buffers is given up: the largest frame a kernel passes has 64 KiB and some headers.
+const LARGEST_FRAME: usize = 128 * 1024;
+
+/// Frames of one receive queue.
+///
+/// The sources of an interface share its program. When the last of them is dropped the program is detached, and then the
+/// sockets are closed.
+#[derive(Debug)]
+pub struct XdpSource {
+    attachment: Arc<Attachment>,
+    number: u32,
+    /// `None` only while the source is being dropped.
+    queue: Option<Queue>,
+    descriptors: Box<[FrameDesc; BATCH]>,
+    assembly: Assembly,
+    delivered: u64,
+    /// Frames given up because they were longer than [`LARGEST_FRAME`].
+    oversized: u64,
+    last: SourceCounters,
+}
+
+impl XdpSource {
+    pub(super) fn new(attachment: Arc<Attachment>, number: u32, queue: Queue) -> Self {
+        Self {
+            attachment,
+            number,
+            queue: Some(queue),
+            descriptors: Box::new([FrameDesc::default(); BATCH]),
+            assembly: Assembly::default(),
+            delivered: 0,
+            oversized: 0,
+            last: SourceCounters::default(),
+        }
+    }
+
+    /// The interface as it was when it was opened.
+    #[must_use]
+    pub fn interface(&self) -> &Interface {
+        &self.attachment.interface
+    }
+
+    /// Number of the receive queue.
+    #[must_use]
+    pub const fn queue(&self) -> u32 {
+        self.number
+    }
+
+    /// The mode that was obtained, the same for all queues of the interface.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.attachment.mode
+    }
+
+    /// Better modes that could not be had, best first, each with its reason.
+    #[must_use]
+    pub fn steps(&self) -> &[StepDown] {
+        &self.attachment.steps
+    }
+
+    /// Whether the frames lie in huge pages.
+    #[must_use]
+    pub fn huge_pages(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.huge_pages)
+    }
+
+    /// Takes one batch of buffers, lends the frames in them, gives the buffers back. `None`: no buffer came in time.
+    fn lend(
+        &mut self,
+        timeout: Duration,
+        sink: &mut dyn FnMut(&[Frame<'_>]),
+    ) -> Result<Option<usize>, CaptureError> {
+        let Some(queue) = &mut self.queue else { return Ok(None) };
+        let fault = |error| fault(&self.attachment.interface.name, &error);
+        let mut taken = queue.take(&mut self.descriptors[..]);
+        if taken == 0 {
+            let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+            queue.wait(milliseconds).map_err(fault)?;
+            taken = queue.take(&mut self.descriptors[..]);
+            if taken == 0 {
+                return Ok(None);
+            }
+        }
+        let descriptors = &self.descriptors[..taken];
+        let time = now();
+        let interface = self.attachment.interface.index;
+        let frame = |data| whole_frame(data, interface, time);
+        let mut frames = ArrayVec::<Frame<'_>, BATCH>::new();
+        if self.assembly.is_idle() && !descriptors.iter().any(FrameDesc::has_more_frames) {
+            frames.extend(descriptors.iter().map(|descriptor| frame(queue.data(descriptor))));
+        } else {
+            self.oversized += self.assembly.add(descriptors, queue);
+            frames.extend(self.assembly.frames().map(frame));
+        }
+        let lent = frames.len();
+        if lent > 0 {
+            sink(&frames);
+        }
+        drop(frames);
+        self.assembly.forget_frames();
+        queue.give_back(&self.descriptors[..taken]).map_err(fault)?;
+        self.delivered += lent as u64;
+        Ok(Some(lent))
+    }
+
+    /// Whether this is the source that reports what belongs to the whole interface.
+    fn speaks_for_interface(&self) -> bool {
+        self.attachment.queues.first() == Some(&self.number)
+    }
+
+    /// The program's counters of this queue; the first source adds the queues that have none.
+    fn program_counters(&self) -> Result<ProgramCounters, libbpf_rs::Error> {
+        let attachment = &self.attachment;
+        let mut sum = attachment.program.counters(self.number)?;
+        if self.speaks_for_interface() {
+            let others = (0..attachment.interface.receive_queues_at_most)
+                .filter(|queue| attachment.queues.binary_search(queue).is_err());
+            for queue in others {
+                let other = attachment.program.counters(queue)?;
+                sum.seen += other.seen;
+                sum.redirected += other.redirected;
+                sum.passed += other.passed;
+                sum.failed += other.failed;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Adds what the interface itself counted since the start.
+    fn add_interface(&self, counters: &mut SourceCounters) {
+        let attachment = &self.attachment;
+        if let Ok(Some(now)) = attachment.interface.statistics() {
+            let start = &attachment.start;
+            counters.nic_received = now.rx_packets.saturating_sub(start.rx_packets);
+            counters.nic_missed = now.rx_missed_errors.saturating_sub(start.rx_missed_errors)
+                + now.rx_fifo_errors.saturating_sub(start.rx_fifo_errors)
+                + now.rx_over_errors.saturating_sub(start.rx_over_errors);
+            // These count a redirect that the socket refused as dropped; the socket's counters have it already.
+            if !matches!(attachment.driver.as_str(), "veth" | "virtio_net") {
+                counters.nic_missed += now.rx_dropped.saturating_sub(start.rx_dropped);
+            }
+        }
+        if let Some(Ok(Some(now))) = attachment.peer.as_ref().map(Interface::statistics) {
+            counters.nic_missed += now.tx_dropped.saturating_sub(attachment.peer_start.tx_dropped);
+        }
+    }
+
+    /// The socket's counters, each lost frame in one of them.
+    fn add_socket(&self, counters: &mut SourceCounters) {
+        let Some(Ok(statistics)) = self.queue.as_ref().map(Queue::statistics) else { return };
+        counters.ring_full = statistics.rx_ring_full();
+        counters.invalid = statistics.rx_invalid_descs() + statistics.tx_invalid_descs();
+        let empty = statistics.rx_fill_ring_empty_descs();
+        if self.attachment.mode.zero_copy {
+            // The driver asks for buffers ahead of frames, so this counts its questions. Frames lost for want of a buffer
+            // are the NIC's to count.
+            counters.fill_starved = empty;
+            counters.dropped = statistics.rx_dropped();
+        } else {
+            // In copy mode the kernel counts a frame that found no buffer here and in rx_dropped.
+            counters.fill_empty = empty.min(statistics.rx_dropped());
+            counters.dropped = statistics.rx_dropped() - counters.fill_empty;
+        }
+        counters.dropped += self.oversized;
+    }
+}
+
+impl Source for XdpSource {
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        sink: &mut dyn FnMut(&[Frame<'_>]),
+    ) -> Result<Poll, CaptureError> {
+        loop {
+            match self.lend(timeout, sink)? {
+                // Buffers of a frame that is not whole yet: its rest is in the ring already or comes at once.
+                Some(0) => {}
+                Some(lent) => return Ok(Poll::Frames(lent)),
+                None => return Ok(Poll::Idle),
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.attachment.program.detach();
+    }
+
+    fn counters(&mut self) -> SourceCounters {
+        let mut counters = SourceCounters { delivered: self.delivered, ..self.last };
+        self.add_socket(&mut counters);
+        if let Ok(program) = self.program_counters() {
+            counters.program_seen = program.seen;
+            counters.program_redirected = program.redirected;
+            counters.program_passed = program.passed;
+            counters.program_failed = program.failed;
+        }
+        if self.speaks_for_interface() {
+            self.add_interface(&mut counters);
+        }
+        self.last = counters;
+        counters
+    }
+}
+
+impl Drop for XdpSource {
+    fn drop(&mut self) {
+        self.attachment.program.take(self.number);
+        let mut closed = self.attachment.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.extend(self.queue.take());
+    }
+}
+
+fn fault(interface: &str, error: &std::io::Error) -> CaptureError {
+    CaptureError::Environment(format!("{interface}: the AF_XDP socket failed: {error}"))
+}
+
+fn whole_frame(data: &[u8], interface: u32, time: Timestamp) -> Frame<'_> {
+    let wire_length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+    Frame { data, wire_length, interface, link: LinkType::Ethernet, time }
+}
+
+/// One clock reading a batch.
+fn now() -> Timestamp {
+    let now = clock_gettime(ClockId::Realtime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Timestamp::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// Frames of several buffers (XDP_PKT_CONTD), put together in one piece of memory.
+///
+/// Invariants: `ends` are ascending and within `octets`; what lies behind the last end belongs to a frame whose rest has not
+/// come yet. `octets` never grows past one batch of buffers plus [`LARGEST_FRAME`].
+#[derive(Debug, Default)]
+struct Assembly {
+    octets: Vec<u8>,
+    ends: ArrayVec<usize, BATCH>,
+    /// The last buffer seen was not the last of its frame.
+    open: bool,
+    /// The frame in the making is too long; its remaining buffers are passed over.
+    skipping: bool,
+}
+
+impl Assembly {
+    const fn is_idle(&self) -> bool {
+        !self.open
+    }
+
+    /// Appends the buffers; returns how many frames were given up.
+    fn add(&mut self, descriptors: &[FrameDesc], queue: &Queue) -> u64 {
+        let mut given_up = 0;
+        for descriptor in descriptors {
+            given_up +=
+                u64::from(self.add_buffer(queue.data(descriptor), descriptor.has_more_frames()));
+        }
+        given_up
+    }
+
+    /// Appends one buffer; returns whether it made the frame too long.
+    fn add_buffer(&mut self, data: &[u8], more: bool) -> bool {
+        let start = self.ends.last().copied().unwrap_or(0);
+        let too_long = !self.skipping && self.octets.len() - start + data.len() > LARGEST_FRAME;
+        if too_long {
+            self.octets.truncate(start);
+            self.skipping = true;
+        }
+        if !self.skipping {
+            self.octets.extend_from_slice(data);
+        }
+        self.open = more;
+        if !more {
+            if !self.skipping {
+                self.ends.push(self.octets.len());
+            }
+            self.skipping = false;
+        }
+        too_long
+    }
+
+    /// The frames that are whole.
+    fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        let start_of = |number: usize| number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let range = move |number: usize| -> Range<usize> { start_of(number)..self.ends[number] };
+        (0..self.ends.len()).map(move |number| &self.octets[range(number)])
+    }
+
+    /// Drops the whole frames, keeps the beginning of the next.
+    fn forget_frames(&mut self) {
+        if let Some(end) = self.ends.last().copied() {
+            self.octets.drain(..end);
+            self.ends.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_become_whole_frames() {
+        let mut assembly = Assembly::default();
+        assert!(!assembly.add_buffer(b"ab", true));
+        assert!(!assembly.is_idle());
+        assert!(!assembly.add_buffer(b"c", false));
+        assert!(!assembly.add_buffer(b"whole", false));
+        assert!(!assembly.add_buffer(b"begin", true));
+        assert_eq!(assembly.frames().collect::<Vec<_>>(), [&b"abc"[..], b"whole"]);
+        assembly.forget_frames();
+        assert_eq!(assembly.frames().count(), 0);
+        assert!(!assembly.add_buffer(b"-end", false));
+        assert_eq!(assembly.frames().collect::<Vec<_>>(), [b"begin-end"]);
+        assert!(assembly.is_idle());
+    }
+
+    #[test]
+    fn a_frame_without_end_is_given_up_once() {
+        let mut assembly = Assembly::default();
+        assembly.add_buffer(b"first", false);
+        let given_up = (0..1000).filter(|_| assembly.add_buffer(&[0; 4096], true)).count();
+        assert_eq!(given_up, 1);
+        assembly.add_buffer(b"its end", false);
+        assembly.add_buffer(b"next", false);
+        assert_eq!(assembly.frames().collect::<Vec<_>>(), [&b"first"[..], b"next"]);
+        assert!(assembly.octets.len() < 2 * LARGEST_FRAME);
+    }
+}
