@@ -15,6 +15,7 @@
 
 mod collector;
 mod event;
+mod input;
 mod names;
 mod netflow;
 mod session;
@@ -25,5 +26,6 @@ pub use event::{
     Change, Checksum, Event, Header, Message, MessageEnd, Protocol, Record, SetEnd, Transport,
     Version,
 };
+pub use input::{Input, InputCounters, InputError, Received};
 pub use names::{Learnt, Names};
 pub use session::Limits;
