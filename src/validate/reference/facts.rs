@@ -3,8 +3,10 @@
 //! In: a located IP packet. Out: [`Facts`], each field the answer to one rule.
 
 use super::chain::{Chain, FragmentField, Segments, Stop, walk};
-use super::link::Located;
+use super::link::{Link, Located, Reason};
 use super::octets::{Missing, Octets, sixteen, u16, u32};
+use crate::capture::Frame;
+use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What the key has where ports go.
@@ -284,4 +286,54 @@ fn tcp_options(packet: Octets<'_>, mut at: usize, end: usize) -> TcpOptions {
         at += length;
     }
     found
+}
+
+/// The facts of a frame's outermost IP packet, for comparison packet by packet.
+///
+/// # Errors
+/// The reason why the frame is in no flow.
+pub fn of_frame(frame: &Frame<'_>, limit: Option<usize>) -> Result<(Link, Facts), Reason> {
+    let mut located = super::link::locate(frame)?;
+    let link = std::mem::take(&mut located.link);
+    Ok((link, read(&located, limit).0))
+}
+
+impl Facts {
+    /// One line of JSON with what other dissectors show, too.
+    #[must_use]
+    pub fn line(&self) -> Value {
+        let mut line = json!({
+            "version": if self.source.is_ipv4() { 4 } else { 6 },
+            "source": self.source.to_string(),
+            "destination": self.destination.to_string(),
+            "length": self.length,
+            "traffic_class": self.traffic_class,
+            "hop_limit": self.hop_limit,
+            "protocol": self.protocol,
+        });
+        match self.ports {
+            Ports::Known(source, destination) => line["ports"] = json!([source, destination]),
+            Ports::Icmp(kind, code) => line["icmp"] = json!([kind, code]),
+            Ports::Unknown => line["ports"] = json!("unknown"),
+            Ports::None => {}
+        }
+        if self.protocol == 6 && self.upper.is_some() {
+            line["tcp_flags"] = json!(self.tcp_flags);
+        }
+        if let Some(label) = self.flow_label {
+            line["flow_label"] = json!(label);
+            line["next_header"] = json!(self.next_header);
+            line["complete"] = json!(self.complete);
+            let runs = self.chain.iter().flat_map(|chain| &chain.runs);
+            let headers: Vec<u8> =
+                runs.flat_map(|(number, count)| vec![*number; usize::from(*count)]).collect();
+            line["headers"] = json!(headers);
+        }
+        if let Some(fragment) = &self.fragment {
+            let FragmentField { identification, offset, more, keep, .. } = fragment;
+            line["fragment"] =
+                json!({"identification": identification, "offset": offset, "more": more, "keep": keep});
+        }
+        line
+    }
 }

@@ -184,7 +184,7 @@ mod tunnel;
 
 pub use chain::{Chain, FragmentField, RUNS, Segments};
 pub use elements::{DISTINCT, Elements};
-pub use facts::{Facts, Ports, TcpOptions};
+pub use facts::{Facts, Ports, TcpOptions, of_frame};
 pub use flow::{Flow, FragmentCounts, Key};
 pub use link::{Link, Reason};
 pub use metering::{Metered, Options, Reference, TunnelMode};
