@@ -14,7 +14,11 @@ struct Known {
 }
 
 /// All of them.
-const KNOWN: &[Known] = &[];
+const KNOWN: &[Known] = &[
+    // The capture was put together from others: its time goes back by years. A sweep at the later time has ended records that
+    // the packets of the earlier time would have joined.
+    Known { capture: "arkime_synthetic", element: "*", reason: "time runs backwards" },
+];
 
 fn compare(asked: Asked) {
     let Some(captures) = corpus(&["ipv6", "mixed"]) else {
@@ -28,19 +32,28 @@ fn compare(asked: Asked) {
         let name = path.display().to_string();
         let frames = frames(path);
         let (fast, slow) = (fast(&frames, asked), slow(&frames, asked));
-        assert_eq!(slow.metered + slow.unmetered.values().sum::<u64>(), frames.len() as u64, "{name}");
+        assert_eq!(
+            slow.metered + slow.unmetered.values().sum::<u64>(),
+            frames.len() as u64,
+            "{name}"
+        );
         packets += frames.len();
         for difference in differences(&fast, &slow) {
-            let known = KNOWN
-                .iter()
-                .position(|known| name.contains(known.capture) && known.element == difference.element);
+            let known = KNOWN.iter().position(|known| {
+                name.contains(known.capture)
+                    && (known.element == "*" || known.element == difference.element)
+            });
             match known {
                 Some(index) => used[index] = true,
                 None => unexplained.push((name.clone(), difference)),
             }
         }
     }
-    println!("{} captures, {packets} frames, {} differences without a reason", captures.len(), unexplained.len());
+    println!(
+        "{} captures, {packets} frames, {} differences without a reason",
+        captures.len(),
+        unexplained.len()
+    );
     for (name, difference) in unexplained.iter().take(3000) {
         println!("{}: {difference}", name.rsplit('/').next().unwrap_or(name));
     }

@@ -277,7 +277,7 @@ impl Packets {
             facts.features &= feature::SPECIAL;
         }
         facts.detail = Facts::PLAIN;
-        if facts.features != 0 {
+        if facts.features != 0 || options.detail {
             facts.detail = u8::try_from(self.details.len()).unwrap_or(Facts::PLAIN);
             self.details.push(detail);
         }

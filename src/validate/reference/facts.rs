@@ -3,7 +3,7 @@
 //! In: a located IP packet. Out: [`Facts`], each field the answer to one rule.
 
 use super::chain::{Chain, FragmentField, Segments, Stop, walk};
-use super::link::{Link, Located, Reason};
+use super::link::{Link, Located, Reason, ipv4_length};
 use super::octets::{Missing, Octets, sixteen, u16, u32};
 use crate::capture::Frame;
 use serde_json::{Value, json};
@@ -116,10 +116,7 @@ pub(super) fn read<'a>(located: &Located<'a>, limit: Option<usize>) -> (Facts, O
 fn ipv4(located: &Located<'_>) -> Facts {
     let data = located.data;
     let header = usize::from(data[0] & 0xf) * 4;
-    let length = match u16(&data[2..]) {
-        0 => located.wire,
-        total => u64::from(total),
-    };
+    let length = ipv4_length(data, located.wire);
     let field = u16(&data[6..]);
     let (offset, more, keep) = (field & 0x1fff, field & 0x2000 != 0, field & 0x4000 != 0);
     let protocol = data[9];
@@ -331,8 +328,7 @@ impl Facts {
         }
         if let Some(fragment) = &self.fragment {
             let FragmentField { identification, offset, more, keep, .. } = fragment;
-            line["fragment"] =
-                json!({"identification": identification, "offset": offset, "more": more, "keep": keep});
+            line["fragment"] = json!({"identification": identification, "offset": offset, "more": more, "keep": keep});
         }
         line
     }

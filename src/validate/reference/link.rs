@@ -97,7 +97,10 @@ pub(super) fn locate<'a>(frame: &Frame<'a>) -> Result<Located<'a>, Reason> {
                 _ => Err(Reason::NotIp),
             }
         }
-        LinkType::Raw => walk.first_four_bits(),
+        LinkType::Raw => walk.first_four_bits().map_err(|reason| match reason {
+            Reason::NotIp => Reason::BadVersion,
+            other => other,
+        }),
         LinkType::Other(_) => Err(Reason::LinkType),
     }
 }
@@ -125,6 +128,14 @@ pub(super) fn locate_ether_type(
 /// Finds the IP packet that begins here, by its own first four bits.
 pub(super) fn locate_by_version(data: &[u8], wire: u64) -> Result<Located<'_>, Reason> {
     Walk { data, wire, link: Link::default() }.first_four_bits()
+}
+
+/// Section 2: Total Length, or where segmentation offload left 0 there, what the wire had.
+pub(super) fn ipv4_length(data: &[u8], wire: u64) -> u64 {
+    match u16(&data[2..]) {
+        0 => wire,
+        total => u64::from(total),
+    }
 }
 
 struct Walk<'a> {
@@ -199,12 +210,12 @@ impl<'a> Walk<'a> {
             return Err(Reason::BadVersion);
         }
         if version == 4 {
-            let header = u16::from(self.data[0] & 0xf) * 4;
-            let total = u16(&self.data[2..]);
+            let header = u64::from(self.data[0] & 0xf) * 4;
+            let length = ipv4_length(self.data, self.wire);
             if header < 20 {
                 return Err(Reason::BadHeaderLength);
             }
-            if total != 0 && total < header {
+            if length < header {
                 return Err(Reason::BadTotalLength);
             }
         }

@@ -74,8 +74,8 @@ pub struct Metered {
     pub unmetered: BTreeMap<Reason, u64>,
 }
 
-/// Levels of IP headers: the outermost and at most three inside.
-const LEVELS: u8 = 4;
+/// IP headers of a packet in a packet that are looked at.
+const LEVELS: u8 = 3;
 
 type DatagramKey = (IpAddr, IpAddr, u32, u16, u16, u8, Option<u8>);
 

@@ -15,7 +15,8 @@
 //! - Linux cooked: 16 octets, EtherType in octets 14–15; version 2: 20 octets, EtherType in octets 0–1. The EtherType is
 //!   walked as on Ethernet. No MAC address elements `[choice]`: there is no pair of them.
 //! - Null and loop: four octets with the address family, taken in the byte order that gives a number below 65536: 2 is IPv4;
-//!   10, 24, 28 and 30 are IPv6. Raw: the first four bits say 4 or 6.
+//!   10, 24, 28 and 30 are IPv6. Raw: the first four bits say 4 or 6, anything else is
+//!   `bad version`.
 //! - `layer2OctetDeltaCount` is Σ `wire_length`, whatever the link type.
 //! - The family named by the link header must equal the version field, else `bad version`.
 //!
@@ -23,7 +24,7 @@
 //! Each frame is in a flow or counted by exactly one of these, tested in this order:
 //! `link type` (not known), `link cut` (the link header, a tag, label or PPPoE header goes beyond the captured octets),
 //! `not IP`, `IP cut` (fewer captured octets than 20 for IPv4, 40 for IPv6; also none at all after the link header),
-//! `bad version`, `bad header length` (IPv4 IHL below 5), `bad total length` (IPv4 total length not 0 and below IHL × 4).
+//! `bad version`, `bad header length` (IPv4 IHL below 5), `bad total length` (IPv4 length, section 2, below IHL × 4).
 //! Frames in = frames metered + Σ reasons, and frames metered = Σ `packetDeltaCount` (tunnel mode `both` counts the
 //! outermost level only).
 //!
@@ -157,7 +158,7 @@
 //!
 //! # 7 Tunnels
 //!
-//! `outer` (default): the outermost IP header only. `inner`: the innermost that can be read, at most 3 deep. `both`: every level is a
+//! `outer` (default): the outermost IP header only. `inner`: the innermost that can be read, among the first three. `both`: every level is a
 //! packet of its own flow, its key telling the level. A fragment that is not atomic is not looked into, nor is a packet whose ports are unknown.
 //! An inner header is taken if section 1 would meter it; else the level above is the innermost. Recognised:
 //! protocol 4 and 41; GRE (47; version 0, no routing bit; 0x0800, 0x86dd, and 0x6558 Ethernet); UDP to 4789
