@@ -141,8 +141,8 @@ fn agrees_with_libpcap_on_the_corpus() {
 }
 
 fn collect(folder: &std::path::Path, into: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(folder).expect("readable") {
+        let path = entry.expect("readable").path();
         if path.is_dir() { collect(&path, into) } else { into.push(path) }
     }
 }

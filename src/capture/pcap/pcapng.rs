@@ -393,7 +393,7 @@ fn declared_length(declared: u32, shortest: usize) -> Result<usize, Stop> {
 #[inline]
 fn block_length(declared: u32, fixed: usize) -> Result<usize, Stop> {
     let length = declared as usize;
-    if length % 4 != 0 || length < fixed || length > buffer::MOST {
+    if !length.is_multiple_of(4) || length < fixed || length > buffer::MOST {
         return Err(Stop::Damaged(format!("a block says it is {declared} octets long")));
     }
     Ok(length)
