@@ -71,7 +71,7 @@ impl Preset {
         user: &[UserElement],
     ) -> Result<Self, PresetError> {
         let error = |at: usize, problem: String| {
-            let before = text.get(..at).unwrap_or(text);
+            let before = text.get(..at).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
             PresetError { file: file.to_owned(), line, column, problem }

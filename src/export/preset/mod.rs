@@ -288,22 +288,16 @@ impl Preset {
 
     /// Holds the rules of RFC 9740 section 3: 515 and 516 never describe the same flow, and 515 is not a union over
     /// different chains where 519 tells them apart. So a record has the one that says most: 516 (one chain), 519
-    /// (several), else 515. Where lists are sent, 517 speaks of them too.
+    /// (several), else 515.
     fn finish(mut self) -> Self {
         let has = |id| self.fields.iter().any(|field| field.enterprise == 0 && field.id == id);
         let one = has(ie::IPV6_EXTENSION_HEADER_TYPE_COUNT_LIST);
         let several = has(ie::IPV6_EXTENSION_HEADER_CHAIN_LENGTH_LIST);
         let listed =
             if one { Kind::ONE_CHAIN } else { 0 } | if several { Kind::SEVERAL_CHAINS } else { 0 };
-        for field in self.fields.iter_mut().filter(|field| field.enterprise == 0) {
-            match field.id {
-                ie::IPV6_EXTENSION_HEADERS_FULL => {
-                    field.condition = field.condition.unless(listed);
-                }
-                ie::IPV6_EXTENSION_HEADERS_LIMIT if listed != 0 => {
-                    field.source = Source::Octets(super::record::headers::LISTS_COMPLETE);
-                }
-                _ => {}
+        for field in &mut self.fields {
+            if (field.enterprise, field.id) == (0, ie::IPV6_EXTENSION_HEADERS_FULL) {
+                field.condition = field.condition.unless(listed);
             }
         }
         self

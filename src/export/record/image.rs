@@ -8,9 +8,10 @@
 
 use super::kind::Kind;
 use crate::capture::Timestamp;
+use crate::ipfix::time::Ntp;
 use crate::meter::flow::{
-    CHAINS, Chain, Distinct, Extra, FinishedFlow, FlowRecord, Fragments, Layer2, Reverse,
-    TcpOptions, Tunnel, feature,
+    Chain, Distinct, Extra, FinishedFlow, FlowRecord, Fragments, Layer2, Reverse, TcpOptions,
+    Tunnel, feature,
 };
 
 /// The place of one value in the image.
@@ -112,7 +113,6 @@ pub(crate) mod headers {
         OLD_BITS 4,
         BITS 2,
         COMPLETE 1,
-        LISTS_COMPLETE 1,
         CHAIN_LENGTH 4,
         CHAIN_COUNT 1,
     }
@@ -323,7 +323,7 @@ impl Image {
             self.changes(&extra.labels, &extra.traffic_classes, &extra.hop_limits);
         }
         if groups & group::REVERSE != 0 {
-            self.reverse(&extra.reverse);
+            self.reverse(&extra.reverse, flow.record.key.protocol());
         }
     }
 
@@ -370,12 +370,14 @@ impl Image {
     fn derived(&mut self, flow: &FinishedFlow<'_>) {
         let record = flow.record;
         let key = &record.key;
+        let microseconds = |at: Timestamp| Ntp::microseconds_from_unix_nanos(at.0).0.to_be_bytes();
+        let nanoseconds = |at: Timestamp| Ntp::from_unix_nanos(at.0).0.to_be_bytes();
         self.put(derived::START_S, (record.first.seconds() as u32).to_be_bytes());
         self.put(derived::END_S, (record.last.seconds() as u32).to_be_bytes());
-        self.put(derived::START_US, ntp_microseconds(record.first).to_be_bytes());
-        self.put(derived::END_US, ntp_microseconds(record.last).to_be_bytes());
-        self.put(derived::START_NS, ntp_nanoseconds(record.first).to_be_bytes());
-        self.put(derived::END_NS, ntp_nanoseconds(record.last).to_be_bytes());
+        self.put(derived::START_US, microseconds(record.first));
+        self.put(derived::END_US, microseconds(record.last));
+        self.put(derived::START_NS, nanoseconds(record.first));
+        self.put(derived::END_NS, nanoseconds(record.last));
         let duration = record.last.since(record.first);
         let saturate = |value: u64| u32::try_from(value).unwrap_or(u32::MAX).to_be_bytes();
         self.put(derived::DURATION_MS, saturate(duration / 1_000_000));
@@ -397,13 +399,10 @@ impl Image {
 
     fn headers(&mut self, flow: &FinishedFlow<'_>) {
         let record = flow.record;
-        self.put(headers::OLD_BITS, old_bits(record.headers).to_be_bytes());
+        self.put(headers::OLD_BITS, old_bits(record.headers, record.key.protocol()).to_be_bytes());
         self.put(headers::BITS, record.headers.to_be_bytes());
-        let walked = !record.has(feature::CHAIN_CUT);
         let count = flow.extra.map_or(0, |extra| extra.chain_count);
-        let listed = usize::from(count) <= CHAINS && flow.chains.iter().all(|chain| chain.complete);
-        self.put(headers::COMPLETE, [boolean(walked)]);
-        self.put(headers::LISTS_COMPLETE, [boolean(walked && listed)]);
+        self.put(headers::COMPLETE, [boolean(!record.has(feature::CHAIN_CUT))]);
         let length = flow.chains.first().map_or(0, |chain: &Chain| chain.length);
         self.put(headers::CHAIN_LENGTH, length.to_be_bytes());
         self.put(headers::CHAIN_COUNT, [count]);
@@ -468,7 +467,7 @@ impl Image {
         self.put(change::HOP_LIMIT_COUNT, [hop_limits.count]);
     }
 
-    fn reverse(&mut self, facts: &Reverse) {
+    fn reverse(&mut self, facts: &Reverse, protocol: u8) {
         self.put(reverse::START_MS, facts.first.milliseconds().to_be_bytes());
         self.put(reverse::END_MS, facts.last.milliseconds().to_be_bytes());
         self.put(reverse::OCTETS, facts.octets.to_be_bytes());
@@ -483,25 +482,8 @@ impl Image {
         self.put(reverse::NEXT_HEADER, [facts.next_header]);
         self.put(reverse::LABEL, (facts.label & 0xf_ffff).to_be_bytes());
         self.put(reverse::BITS, facts.headers.to_be_bytes());
-        self.put(reverse::OLD_BITS, old_bits(facts.headers).to_be_bytes());
+        self.put(reverse::OLD_BITS, old_bits(facts.headers, protocol).to_be_bytes());
     }
-}
-
-/// Seconds from 1900, the NTP epoch, to 1970.
-const NTP_EPOCH: u64 = 2_208_988_800;
-
-/// dateTimeNanoseconds (RFC 7011 section 6.1.10): NTP seconds and a fraction of 2^-32 s, rounded up so that the
-/// nanosecond survives the way back.
-fn ntp_nanoseconds(time: Timestamp) -> u64 {
-    let fraction = (((time.0 % 1_000_000_000) << 32) + 999_999_999) / 1_000_000_000;
-    (time.seconds() + NTP_EPOCH) << 32 | fraction
-}
-
-/// dateTimeMicroseconds (RFC 7011 section 6.1.9): the same of whole microseconds, the low 11 bits of the fraction 0.
-fn ntp_microseconds(time: Timestamp) -> u64 {
-    let microseconds = time.0 / 1_000 % 1_000_000;
-    let fraction = ((microseconds << 32) + 999_999) / 1_000_000;
-    (time.seconds() + NTP_EPOCH) << 32 | (fraction + 0x7ff) & !0x7ff
 }
 
 /// `isMulticast` (IANA element 206): IPv6 scope in the upper four bits, then the T flag; the lowest bit is IPv4's.
@@ -516,38 +498,22 @@ fn multicast(ipv6: bool, destination: [u8; 16]) -> u8 {
 }
 
 /// `ipv6ExtensionHeaders` (element 64, deprecated) from the bits of element 515, in the numbering of erratum 1738, bit 0
-/// the least significant: DST 0, HOP 1, UNK 3, FRA0 4, RH 5, FRA1 6, MOB 12, ESP 13, AH 14.
-///
-/// Headers that had no bit in that numbering (HIP, Shim6, 253, 254) are told as UNK; "no next header" is not told.
-pub(crate) const fn old_bits(bits: u16) -> u32 {
+/// the least significant: DST 0, HOP 1, UNK 3, FRA0 4, RH 5, FRA1 6, MOB 12, ESP 13, AH 14, PAY 15 (IPComp, the upper
+/// layer `protocol` 108). "No next header", HIP, Shim6, 253 and 254 had no bit.
+pub(crate) const fn old_bits(bits: u16, protocol: u8) -> u32 {
     /// DST, HOP, UNK, FRA0, RH and FRA1 have the same place in both.
     const SAME: u16 = 0b0111_1011;
-    /// HIP, Shim6, 253, 254.
-    const NEW: u16 = 0b0011_1100_0000_0000;
-    const UNKNOWN: u32 = 1 << 3;
+    const IPCOMP: u8 = 108;
     (bits & SAME) as u32
         | ((bits >> 7 & 1) as u32) << 12
         | ((bits >> 8 & 1) as u32) << 13
         | ((bits >> 9 & 1) as u32) << 14
-        | if bits & NEW != 0 { UNKNOWN } else { 0 }
+        | if protocol == IPCOMP { 1 << 15 } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ntp_times_survive_the_way_back() {
-        for nanoseconds in [0u64, 1, 2, 999, 1_000, 499_999_999, 500_000_000, 999_999_999] {
-            let time = Timestamp::new(1_700_000_000, nanoseconds as u32);
-            let ntp = ntp_nanoseconds(time);
-            assert_eq!(ntp >> 32, 1_700_000_000 + NTP_EPOCH);
-            assert_eq!((ntp & 0xffff_ffff) * 1_000_000_000 >> 32, nanoseconds);
-            let ntp = ntp_microseconds(time);
-            assert_eq!(ntp & 0x7ff, 0);
-            assert_eq!((ntp & 0xffff_ffff) * 1_000_000 >> 32, nanoseconds / 1_000);
-        }
-    }
 
     #[test]
     fn multicast_bits() {
@@ -567,14 +533,14 @@ mod tests {
     #[test]
     fn old_extension_header_bits() {
         // Destination Options, Hop-by-Hop and Routing stand where they stood.
-        assert_eq!(old_bits(0x0023), 0x23);
-        assert_eq!(old_bits(0x0008 | 0x0010 | 0x0040), 0x58);
+        assert_eq!(old_bits(0x0023, 6), 0x23);
+        assert_eq!(old_bits(0x0008 | 0x0010 | 0x0040, 6), 0x58);
         // Mobility, ESP, AH have moved.
-        assert_eq!(old_bits(0x0080), 0x1000);
-        assert_eq!(old_bits(0x0100), 0x2000);
-        assert_eq!(old_bits(0x0200), 0x4000);
-        // HIP had no bit, "no next header" was reserved.
-        assert_eq!(old_bits(0x0400), 0x0008);
-        assert_eq!(old_bits(0x0004), 0);
+        assert_eq!(old_bits(0x0080, 6), 0x1000);
+        assert_eq!(old_bits(0x0100, 50), 0x2000);
+        assert_eq!(old_bits(0x0200, 6), 0x4000);
+        // HIP, Shim6, 253 and 254 had no bit, bit 2 was reserved, IPComp had one.
+        assert_eq!(old_bits(0x3c04, 59), 0);
+        assert_eq!(old_bits(0, 108), 0x8000);
     }
 }

@@ -1,0 +1,210 @@
+//! Messages to a collector: UDP, TCP, file.
+//!
+//! In: bursts of whole messages. Out: octets on the wire or in the file, and an account of each message: sent, held,
+//! refused. Invariants: no message is ever sent in part and then followed by another in the same stream; no call waits
+//! longer than the transport's own bound; every queue is bounded.
+
+mod file;
+mod tcp;
+mod udp;
+
+pub(super) use file::IpfixFile;
+pub(super) use tcp::Tcp;
+pub(super) use udp::Udp;
+
+use super::destination::Host;
+use crate::capture::Timestamp;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::AddAssign;
+
+/// Why a collector cannot be opened. Exit status 3.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The host's name does not resolve.
+    #[error("collector {host}: {problem}; check the name or write an address")]
+    Resolve {
+        /// The host.
+        host: Host,
+        /// What the resolver said.
+        problem: String,
+    },
+    /// No socket to the collector.
+    #[error("collector {host}: {source}")]
+    Socket {
+        /// The host.
+        host: Host,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// JSON is not written yet.
+    #[error("json: is not there yet; use file:OUT.ipfix and `sixtap show OUT.ipfix`")]
+    Json,
+    /// The file cannot be written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// What one message holds, or several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Flow records.
+    pub(super) flows: u64,
+    /// Options records.
+    pub(super) options: u64,
+    /// Packets of the flow records.
+    pub(super) packets: u64,
+    /// IP octets of the flow records.
+    pub(super) octets: u64,
+}
+
+impl Tally {
+    /// Data Records: what the sequence number counts.
+    pub(super) const fn records(&self) -> u64 {
+        self.flows + self.options
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.flows += other.flows;
+        self.options += other.options;
+        self.packets += other.packets;
+        self.octets += other.octets;
+    }
+}
+
+/// A number of messages, their octets and what they hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    /// Messages.
+    pub(super) messages: u64,
+    /// Octets of the messages.
+    pub(super) length: u64,
+    /// What they hold.
+    pub(super) tally: Tally,
+}
+
+impl Account {
+    fn add(&mut self, length: usize, tally: Tally) {
+        self.messages += 1;
+        self.length += length as u64;
+        self.tally += tally;
+    }
+}
+
+/// Messages back to back: each `segment` octets long, but the last may be shorter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burst<'a> {
+    pub(super) octets: &'a [u8],
+    pub(super) segment: usize,
+    /// What each message holds.
+    pub(super) tallies: &'a [Tally],
+}
+
+impl<'a> Burst<'a> {
+    fn messages(&self) -> impl Iterator<Item = (&'a [u8], Tally)> + use<'a> {
+        self.octets.chunks(self.segment).zip(self.tallies.iter().copied())
+    }
+}
+
+/// What happened to messages since the last call; also to some that were held before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outcome {
+    /// Taken by the network, the connection or the file.
+    pub(super) sent: Account,
+    /// Not taken: the queue is full.
+    pub(super) queue_full: Account,
+    /// Not taken: the transport failed.
+    pub(super) refused: Account,
+    /// Of those not taken, the Data Records that were numbered last: the session numbers the next ones in their place.
+    pub(super) unnumbered: u64,
+}
+
+/// A way to a collector.
+#[derive(Debug)]
+pub(super) enum Transport {
+    Udp(Udp),
+    Tcp(Tcp),
+    File(IpfixFile),
+}
+
+impl Transport {
+    /// Most octets of a message, as far as is known now.
+    pub(super) fn message_limit(&self) -> usize {
+        match self {
+            Self::Udp(udp) => udp.message_limit(),
+            Self::Tcp(_) | Self::File(_) => STREAM_MESSAGE,
+        }
+    }
+
+    /// Most messages of a burst.
+    pub(super) fn burst(&self) -> usize {
+        match self {
+            Self::Udp(_) => udp::BURST,
+            Self::Tcp(_) | Self::File(_) => 1,
+        }
+    }
+
+    /// Whether Templates must be sent again and again (RFC 7011 section 8.4).
+    pub(super) fn unreliable(&self) -> bool {
+        matches!(self, Self::Udp(_))
+    }
+
+    /// Gives messages to the transport.
+    pub(super) fn send(&mut self, burst: Burst<'_>, outcome: &mut Outcome) {
+        match self {
+            Self::Udp(udp) => udp.send(burst, outcome),
+            Self::Tcp(tcp) => tcp.send(burst, outcome),
+            Self::File(file) => file.send(burst, outcome),
+        }
+    }
+
+    /// Goes on with what is held: connects, writes what can be written. True if a connection has just been made: a new
+    /// Transport Session begins, and the session numbers anew what [`Tcp::take_held`] gives it.
+    pub(super) fn progress(&mut self, now: Timestamp, outcome: &mut Outcome) -> bool {
+        match self {
+            Self::Udp(_) => false,
+            Self::Tcp(tcp) => tcp.progress(now, outcome),
+            Self::File(file) => {
+                file.flush(outcome);
+                false
+            }
+        }
+    }
+
+    /// The last chance: waits a bounded time for what is held, and gives up the rest.
+    pub(super) fn finish(&mut self, outcome: &mut Outcome) {
+        match self {
+            Self::Udp(_) => {}
+            Self::Tcp(tcp) => tcp.finish(outcome),
+            Self::File(file) => file.flush(outcome),
+        }
+    }
+
+    /// The last thing that went wrong, for the log; each is told once.
+    pub(super) fn take_problem(&mut self) -> Option<String> {
+        match self {
+            Self::Udp(udp) => udp.problem.take(),
+            Self::Tcp(tcp) => tcp.problem.take(),
+            Self::File(file) => file.problem.take(),
+        }
+    }
+}
+
+/// Message length over TCP and in files: long enough that headers do not matter, short enough to be held whole.
+const STREAM_MESSAGE: usize = 16_384;
+
+/// All addresses of a host.
+fn resolve(host: &Host) -> Result<Vec<SocketAddr>, TransportError> {
+    let error = |problem: String| TransportError::Resolve { host: host.clone(), problem };
+    let addresses: Vec<SocketAddr> = (host.name.as_str(), host.port)
+        .to_socket_addrs()
+        .map_err(|problem| error(problem.to_string()))?
+        .collect();
+    if addresses.is_empty() { Err(error("it has no address".to_owned())) } else { Ok(addresses) }
+}
