@@ -16,6 +16,7 @@
 mod collector;
 mod event;
 mod input;
+pub mod json;
 mod names;
 mod netflow;
 mod session;
