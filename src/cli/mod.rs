@@ -5,6 +5,8 @@
 
 mod facts;
 mod probe;
+mod show;
+mod table;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ struct Words {
 enum Command {
     /// Meter packets from an interface or a capture file and export the flows as IPFIX.
     Probe(Box<probe::ProbeArgs>),
+    /// Show the records of an export: a file, a capture, a socket.
+    Show(show::ShowArgs),
     /// Show the facts of each packet of a capture, one JSON object a line (for comparing parsers).
     #[command(hide = true)]
     Facts(facts::FactsArgs),
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = match words.command {
         Command::Probe(args) => probe::run(*args),
+        Command::Show(args) => show::run(&args),
         Command::Facts(args) => facts::run(&args),
     };
     match outcome {

@@ -11,6 +11,7 @@ use super::session::Domain;
 use crate::ipfix::time::Rfc3339;
 use crate::ipfix::{Field, FieldSpecifier, Fields, RecordOctets, Records, Template, Value};
 use ie_registry::{DataType, ie};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// Lists in lists that are followed; deeper ones are shown as octets.
@@ -72,8 +73,10 @@ impl Context<'_> {
     ) {
         out.push('{');
         let mut first = true;
+        let mut repeats = template.has_repeats().then(|| Repeats::new(template, record));
         for field in Fields::new(template, record) {
-            if is_padding(&field) || !is_first(template, &field) {
+            let values = repeats.as_mut().map(|repeats| repeats.take(&field)).unwrap_or_default();
+            if is_padding(&field) || repeats.is_some() && values.is_empty() {
                 continue;
             }
             if !std::mem::take(&mut first) {
@@ -82,20 +85,15 @@ impl Context<'_> {
             let scope = field.index < template.scope_count();
             string(&self.names.field_name(self.version, scope, &field.specifier), out);
             out.push(':');
-            if is_repeated(template, &field) {
-                out.push('[');
-                let same =
-                    Fields::new(template, record).filter(|other| same_element(other, &field));
-                for (number, other) in same.enumerate() {
-                    if number > 0 {
-                        out.push(',');
-                    }
-                    self.field(&other, scope, depth, out);
-                }
-                out.push(']');
-            } else {
+            if values.len() < 2 {
                 self.field(&field, scope, depth, out);
+                continue;
             }
+            for (number, field) in values.iter().enumerate() {
+                out.push(if number == 0 { '[' } else { ',' });
+                self.field(field, scope, depth, out);
+            }
+            out.push(']');
         }
         out.push('}');
     }
@@ -103,7 +101,7 @@ impl Context<'_> {
     fn field(&self, field: &Field<'_>, scope: bool, depth: usize, out: &mut String) {
         if self.version == Version::Netflow9 && scope {
             match crate::ipfix::unsigned(field.octets) {
-                Some(number) => drop(write!(out, "{number}")),
+                Some(number) => out.push_str(&number.to_string()),
                 None => hexadecimal(field.octets, out),
             }
             return;
@@ -162,7 +160,9 @@ impl Context<'_> {
             _ => 9,
         };
         match value.unix_nanos() {
-            Some(unix_nanos) => drop(write!(out, "\"{}\"", Rfc3339 { unix_nanos, digits })),
+            Some(unix_nanos) => {
+                let _ = write!(out, "\"{}\"", Rfc3339 { unix_nanos, digits });
+            }
             None => hexadecimal(octets, out),
         }
     }
@@ -224,29 +224,34 @@ fn is_padding(field: &Field<'_>) -> bool {
     id == ie::PADDING_OCTETS && enterprise == 0 && field.octets.iter().all(|&octet| octet == 0)
 }
 
-fn same_element(one: &Field<'_>, other: &Field<'_>) -> bool {
-    one.specifier.id == other.specifier.id && one.specifier.enterprise == other.specifier.enterprise
-}
+/// The fields of a record by element, where an element stands in it more than once.
+struct Repeats<'a>(HashMap<(u32, u16), Vec<Field<'a>>>);
 
-fn is_first(template: &Template, field: &Field<'_>) -> bool {
-    let FieldSpecifier { id, enterprise, .. } = field.specifier;
-    template.position(enterprise, id) == Some(usize::from(field.index))
-}
+impl<'a> Repeats<'a> {
+    fn new(template: &Template, record: RecordOctets<'a>) -> Self {
+        let mut elements: HashMap<_, Vec<_>> = HashMap::new();
+        for field in Fields::new(template, record) {
+            let FieldSpecifier { id, enterprise, .. } = field.specifier;
+            elements.entry((enterprise, id)).or_default().push(field);
+        }
+        Self(elements)
+    }
 
-fn is_repeated(template: &Template, field: &Field<'_>) -> bool {
-    let FieldSpecifier { id, enterprise, .. } = field.specifier;
-    let behind = template.fields().get(usize::from(field.index) + 1..).unwrap_or(&[]);
-    behind.iter().any(|other| other.id == id && other.enterprise == enterprise)
+    /// All fields with the element of `field`, the first time it is asked for; then none.
+    fn take(&mut self, field: &Field<'_>) -> Vec<Field<'a>> {
+        let FieldSpecifier { id, enterprise, .. } = field.specifier;
+        self.0.remove(&(enterprise, id)).unwrap_or_default()
+    }
 }
 
 /// A number that may have more than 64 bits: then it is hexadecimal with `0x`.
 fn large(octets: &[u8], out: &mut String) {
     match crate::ipfix::unsigned(octets) {
         _ if octets.is_empty() => out.push('0'),
-        Some(value) => drop(write!(out, "{value}")),
+        Some(value) => out.push_str(&value.to_string()),
         None => {
             out.push_str("\"0x");
-            octets.iter().for_each(|octet| drop(write!(out, "{octet:02x}")));
+            digits(octets, out);
             out.push('"');
         }
     }
@@ -259,8 +264,16 @@ fn float(value: f64, text: String, out: &mut String) -> std::fmt::Result {
 
 fn hexadecimal(octets: &[u8], out: &mut String) {
     out.push('"');
-    octets.iter().for_each(|octet| drop(write!(out, "{octet:02x}")));
+    digits(octets, out);
     out.push('"');
+}
+
+fn digits(octets: &[u8], out: &mut String) {
+    for octet in octets {
+        for digit in [octet >> 4, octet & 15] {
+            out.push(char::from(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }));
+        }
+    }
 }
 
 /// A JSON string (RFC 8259 section 7).
@@ -273,7 +286,9 @@ pub fn string(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c < ' ' || c == '\u{7f}' => drop(write!(out, "\\u{:04x}", u32::from(c))),
+            c if c < ' ' || c == '\u{7f}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
             c => out.push(c),
         }
     }

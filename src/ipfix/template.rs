@@ -103,6 +103,7 @@ pub struct Template {
     id: u16,
     scope_count: u16,
     variable: bool,
+    repeats: bool,
     min_len: usize,
     fields: Box<[FieldSpecifier]>,
 }
@@ -120,7 +121,11 @@ impl Template {
         let fields = fields.into();
         let variable = fields.iter().any(FieldSpecifier::is_variable);
         let min_len = fields.iter().map(FieldSpecifier::min_len).sum();
-        Self { id, scope_count, variable, min_len, fields }
+        let mut elements: Vec<_> =
+            fields.iter().map(|field| (field.enterprise, field.id)).collect();
+        elements.sort_unstable();
+        let repeats = elements.windows(2).any(|pair| pair[0] == pair[1]);
+        Self { id, scope_count, variable, repeats, min_len, fields }
     }
 
     /// Template ID.
@@ -163,6 +168,13 @@ impl Template {
     #[must_use]
     pub const fn fixed_len(&self) -> Option<usize> {
         if self.variable { None } else { Some(self.min_len) }
+    }
+
+    /// Whether an element stands in it more than once.
+    #[inline]
+    #[must_use]
+    pub const fn has_repeats(&self) -> bool {
+        self.repeats
     }
 
     /// The place of the first field with this element.
