@@ -7,6 +7,7 @@
 pub mod filter;
 mod frame;
 pub mod interface;
+#[expect(unsafe_code, reason = "a ring shared with the kernel, options that rustix does not know")]
 pub mod packet_socket;
 pub mod pcap;
 #[cfg(feature = "xdp")]
@@ -65,7 +66,7 @@ pub trait Source {
     ) -> Result<Poll, CaptureError>;
 
     /// Ends the intake of a live source, of all queues of its interface at once. Frames taken before are still lent:
-    /// poll until [`Poll::Idle`], then the counters balance.
+    /// poll until [`Poll::Idle`] with a timeout of 50 ms or more, then the counters balance.
     fn stop(&mut self) {}
 
     /// Counters since the source was opened. Cheap enough to call once a second; never called per batch.

@@ -4,6 +4,7 @@
 //! for the network namespace of the calling thread.
 //! Invariant: nothing here changes the interface, and nothing here needs a privilege.
 
+pub(crate) mod baseline;
 pub mod ethtool;
 pub(crate) mod netlink;
 
@@ -11,6 +12,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
+use super::CaptureError;
 use netlink::{Ask, Attributes, Netlink, attribute, put_attribute, text, u32_at, u64_at};
 
 const RTM_GETLINK: u16 = 18;
@@ -135,6 +137,20 @@ impl Interface {
         Ok(found.map(|(interface, _)| interface))
     }
 
+    /// Looks an interface up by name, for one that has to be there.
+    ///
+    /// # Errors
+    /// [`CaptureError::Environment`] that says which names there are.
+    pub fn named(name: &str) -> Result<Self, CaptureError> {
+        match Self::by_name(name) {
+            Ok(Some(interface)) => Ok(interface),
+            Ok(None) => Err(CaptureError::Environment(missing(name))),
+            Err(error) => Err(CaptureError::Environment(format!(
+                "interfaces cannot be listed over netlink: {error}"
+            ))),
+        }
+    }
+
     /// Looks an interface up by ifIndex.
     ///
     /// # Errors
@@ -234,6 +250,20 @@ impl Interface {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) && name.is_some() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn missing(name: &str) -> String {
+    let mut names: Vec<String> = Interface::all()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|interface| !interface.loopback)
+        .map(|interface| interface.name)
+        .collect();
+    names.sort();
+    match names.is_empty() {
+        true => format!("no interface {name}: this network namespace has none but loopback"),
+        false => format!("no interface {name}: there are {}", names.join(", ")),
     }
 }
 

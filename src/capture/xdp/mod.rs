@@ -28,8 +28,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::interface::Interface;
+use super::interface::baseline::Baseline;
 use super::interface::ethtool::Ethtool;
-use super::interface::{Interface, LinkStatistics};
 use super::packet_socket::promiscuous::Promiscuous;
 use super::{BATCH, CaptureError};
 use mode::LADDER;
@@ -82,16 +83,11 @@ pub(crate) struct Attachment {
     closed: Mutex<Vec<Queue>>,
     _promiscuous: Option<Promiscuous>,
     interface: Interface,
-    /// The other end of a veth pair, when it is in this namespace: frames its ring lost are counted there.
-    peer: Option<Interface>,
-    driver: String,
+    baseline: Baseline,
     mode: Mode,
     steps: Vec<StepDown>,
     /// Queues that have a source, ascending.
     queues: Vec<u32>,
-    /// Interface counters at the start.
-    start: LinkStatistics,
-    peer_start: LinkStatistics,
 }
 
 /// Opens every queue asked for, in the best mode that all of them can have.
@@ -119,25 +115,21 @@ pub fn open(options: &Options) -> Result<Vec<XdpSource>, CaptureError> {
         })?),
         false => None,
     };
-    let (peer, peer_start) = peer_of(&interface);
     let attachment = Arc::new(Attachment {
         program,
         closed: Mutex::new(Vec::new()),
         _promiscuous: promiscuous,
-        peer,
-        driver: interface.driver().unwrap_or_default(),
+        baseline: Baseline::of(&interface),
         mode,
         steps,
         queues: queues.clone(),
-        start: interface.statistics().ok().flatten().unwrap_or_default(),
-        peer_start,
         interface,
     });
     for step in &attachment.steps {
         tracing::info!(interface = %attachment.interface.name, "AF_XDP mode not to be had: {step}");
     }
     tracing::info!(
-        interface = %attachment.interface.name, driver = %attachment.driver, queues = queues.len(),
+        interface = %attachment.interface.name, driver = attachment.interface.driver(), queues = queues.len(),
         frame_size = shape.frame_size, frames = shape.frames, ring = shape.rx_ring, "AF_XDP mode: {mode}"
     );
     Ok(queues
@@ -295,7 +287,7 @@ fn bind_patiently(interface: &str, queue: u32, shape: Shape, mode: Mode) -> io::
     loop {
         match Queue::bind(interface, queue, shape, mode.bind_flags()) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) && attempts < PATIENCE => {
-                attempts += 1
+                attempts += 1;
             }
             result => return result,
         }
@@ -357,15 +349,4 @@ fn attach_failed(error: &io::Error, interface: &Interface) -> Obstacle {
         )),
         _ => Obstacle::Mode(format!("the driver refused the program: {error}")),
     }
-}
-
-/// The other end of a veth pair with its counters.
-fn peer_of(interface: &Interface) -> (Option<Interface>, LinkStatistics) {
-    let peer = interface
-        .link
-        .filter(|_| interface.kind.as_deref() == Some("veth"))
-        .and_then(|index| Interface::by_index(index).ok().flatten())
-        .filter(|peer| peer.link == Some(interface.index));
-    let statistics = peer.as_ref().and_then(|peer| peer.statistics().ok().flatten());
-    (peer, statistics.unwrap_or_default())
 }

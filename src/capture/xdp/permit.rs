@@ -22,10 +22,7 @@ const NEEDED: [(CapabilitySet, &str); 3] = [
 pub(super) fn interface(options: &Options) -> Result<Interface, CaptureError> {
     let environment = |line: String| CaptureError::Environment(line);
     let name = &options.interface;
-    let found = Interface::by_name(name).map_err(|error| {
-        environment(format!("interfaces cannot be listed over netlink: {error}"))
-    })?;
-    let Some(interface) = found else { return Err(environment(missing(name))) };
+    let interface = Interface::named(name)?;
     if interface.hardware_type != libc::ARPHRD_ETHER {
         return Err(environment(format!(
             "{name} is not an Ethernet interface: use --packet-socket there"
@@ -43,20 +40,6 @@ pub(super) fn interface(options: &Options) -> Result<Interface, CaptureError> {
         )));
     }
     Ok(interface)
-}
-
-fn missing(name: &str) -> String {
-    let mut names: Vec<String> = Interface::all()
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|interface| !interface.loopback)
-        .map(|interface| interface.name)
-        .collect();
-    names.sort();
-    match names.is_empty() {
-        true => format!("no interface {name}: this network namespace has none but loopback"),
-        false => format!("no interface {name}: there are {}", names.join(", ")),
-    }
 }
 
 /// Why the kernel needs the frames of the interface itself. Link-local IPv6 addresses come by themselves with every

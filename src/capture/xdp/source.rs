@@ -141,25 +141,6 @@ impl XdpSource {
         Ok(sum)
     }
 
-    /// Adds what the interface itself counted since the start.
-    fn add_interface(&self, counters: &mut SourceCounters) {
-        let attachment = &self.attachment;
-        if let Ok(Some(now)) = attachment.interface.statistics() {
-            let start = &attachment.start;
-            counters.nic_received = now.rx_packets.saturating_sub(start.rx_packets);
-            counters.nic_missed = now.rx_missed_errors.saturating_sub(start.rx_missed_errors)
-                + now.rx_fifo_errors.saturating_sub(start.rx_fifo_errors)
-                + now.rx_over_errors.saturating_sub(start.rx_over_errors);
-            // These count a redirect that the socket refused as dropped; the socket's counters have it already.
-            if !matches!(attachment.driver.as_str(), "veth" | "virtio_net") {
-                counters.nic_missed += now.rx_dropped.saturating_sub(start.rx_dropped);
-            }
-        }
-        if let Some(Ok(Some(now))) = attachment.peer.as_ref().map(Interface::statistics) {
-            counters.nic_missed += now.tx_dropped.saturating_sub(attachment.peer_start.tx_dropped);
-        }
-    }
-
     /// The socket's counters, each lost frame in one of them.
     fn add_socket(&self, counters: &mut SourceCounters) {
         let Some(Ok(statistics)) = self.queue.as_ref().map(Queue::statistics) else { return };
@@ -209,8 +190,10 @@ impl Source for XdpSource {
             counters.program_passed = program.passed;
             counters.program_failed = program.failed;
         }
-        if self.speaks_for_interface() {
-            self.add_interface(&mut counters);
+        if self.speaks_for_interface()
+            && let Some((received, missed)) = self.attachment.baseline.since()
+        {
+            (counters.nic_received, counters.nic_missed) = (received, missed);
         }
         self.last = counters;
         counters
