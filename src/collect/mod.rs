@@ -20,6 +20,8 @@ pub mod json;
 mod names;
 mod netflow;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use crate::ipfix::{Anomaly, Kind};
 pub use collector::Collector;
