@@ -180,7 +180,9 @@ impl Table {
         let empty = |bucket: &Bucket| bucket.tags.iter().position(|tag| *tag == 0);
         let found = empty(&self.buckets[first as usize])
             .map(|slot| (first, slot))
-            .or_else(|| empty(&self.buckets[second as usize]).map(|slot| (second, slot)));
+            .or_else(|| empty(&self.buckets[second as usize]).map(|slot| (second, slot)))
+            .or_else(|| self.make_room(first).map(|slot| (first, slot)))
+            .or_else(|| self.make_room(second).map(|slot| (second, slot)));
         let Some((bucket, slot)) = found else {
             return Insert::Evict(self.oldest_of([first, second]));
         };
@@ -196,6 +198,30 @@ impl Table {
         bucket.entries[slot] = index;
         self.entries[index as usize] = FlowRecord { key: *key, ..FlowRecord::default() };
         Insert::Entry(index)
+    }
+
+    /// Moves one entry of a full bucket to its other bucket, if any of those has an empty slot. Bounded: eight looks.
+    #[cold]
+    fn make_room(&mut self, place: u64) -> Option<usize> {
+        (0..SLOTS).find(|slot| {
+            let bucket = self.buckets[place as usize];
+            let (tag, entry) = (bucket.tags[*slot], bucket.entries[*slot]);
+            let hash = self.secret.hash(&self.entries[entry as usize].key);
+            let first = hash & self.mask;
+            let other = if place == first { self.second(first, hash) } else { first };
+            let target = &mut self.buckets[other as usize];
+            let Some(empty) = target.tags.iter().position(|tag| *tag == 0) else { return false };
+            target.tags[empty] = tag;
+            target.entries[empty] = entry;
+            let moved = &mut self.buckets[first as usize].moved;
+            if place == first {
+                *moved = moved.saturating_add(1);
+            } else if *moved != u16::MAX {
+                *moved -= 1;
+            }
+            self.buckets[place as usize].tags[*slot] = 0;
+            true
+        })
     }
 
     fn take_entry(&mut self) -> Option<u32> {

@@ -134,3 +134,17 @@ fn an_eviction_takes_the_one_silent_longest_of_those_scanned() {
 fn the_same_key_hashes_differently_under_another_secret() {
     assert_ne!(secret(1).hash(&key(7)), secret(2).hash(&key(7)));
 }
+
+#[test]
+fn no_flow_is_evicted_before_the_table_is_full() {
+    let capacity = if cfg!(miri) { 300 } else { 100_000 };
+    for seed in [7, 8] {
+        let mut table = Table::new(capacity, secret(seed)).unwrap();
+        for number in 0..capacity as u64 {
+            let key = Key([number << 20, 4, 5, 6, Key::word4(number as u16, 0, 0, 0, 17), 1]);
+            let hash = table.hash(&key);
+            assert!(matches!(table.insert(hash, &key), Insert::Entry(_)), "flow {number}");
+        }
+        assert_eq!(table.len(), capacity);
+    }
+}
