@@ -1,1 +1,186 @@
-//! probe
+//! The threads of a probe.
+//!
+//! In: a [`Plan`]: opened sources and resolved settings. Out: a [`Ledger`].
+//!
+//! ```text
+//! worker (one a source)   source → meter → batches of ended flows ─┐
+//! worker …                                                         ├─► exporter: records, messages, collectors
+//! supervisor (caller's)   signals, progress, ledger                ┘
+//! ```
+//!
+//! Workers share nothing but the fixed supply of batches. A worker over a wire never waits for the exporter: what finds no
+//! empty batch is lost and counted. A worker over a file waits.
+
+mod exporting;
+mod report;
+mod supply;
+mod worker;
+
+pub use report::Progress;
+
+use crate::capture::{CaptureError, Source};
+use crate::export::{ExportPlan, Exporter, TransportError};
+use crate::meter::flow::{FlowMeter, MeterError, Settings};
+use crate::telemetry::Ledger;
+use exporting::Exporting;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+use worker::{Shared, Worker};
+
+/// Batches that go round between workers and exporter: 256 flows each.
+const BATCHES: usize = 512;
+/// How often the supervisor looks around.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// One source, and the processor its worker is to stay on.
+pub struct Input {
+    /// Where frames come from.
+    pub source: Box<dyn Source + Send>,
+    /// What to call it in messages.
+    pub name: String,
+    /// Processor to pin the worker to.
+    pub cpu: Option<usize>,
+}
+
+/// Everything a run needs.
+pub struct Plan {
+    /// One worker each.
+    pub inputs: Vec<Input>,
+    /// For each worker's meter.
+    pub meter: Settings,
+    /// For the exporter.
+    pub export: ExportPlan,
+    /// Over files: wait rather than lose.
+    pub patient: bool,
+    /// Frames after which to stop.
+    pub count: Option<u64>,
+    /// Time after which to stop.
+    pub duration: Option<Duration>,
+}
+
+/// Why a probe does not start or does not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The capture.
+    #[error("{name}: {error}")]
+    Capture {
+        /// Which source.
+        name: String,
+        /// What is wrong.
+        error: CaptureError,
+    },
+    /// The meter.
+    #[error(transparent)]
+    Meter(#[from] MeterError),
+    /// A collector.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The operating system.
+    #[error("{0}")]
+    System(String),
+}
+
+/// How a run ended.
+pub struct Outcome {
+    /// Everything that was counted.
+    pub ledger: Ledger,
+    /// What ended sources before their time.
+    pub errors: Vec<ProbeError>,
+}
+
+/// Runs the probe until its sources end, `stop` is set, or the plan says so. `look` is called several times a second.
+///
+/// # Errors
+/// [`ProbeError`] if it cannot start; what goes wrong later is in the [`Outcome`].
+pub fn run(
+    plan: Plan,
+    stop: &Arc<AtomicBool>,
+    look: &mut dyn FnMut(&Progress),
+) -> Result<Outcome, ProbeError> {
+    let count = plan.inputs.len();
+    let (supplies, returns) = supply::supply(count, BATCHES, plan.patient);
+    let mut exporter = Exporter::new(&plan.export)?;
+    if plan.patient {
+        exporter.wait_connected(worker::wall_clock(), Duration::from_secs(5));
+    }
+    let workers_left = Arc::clone(&returns.workers);
+    let (ended, ends) = mpsc::channel();
+    let mut shares = Vec::new();
+    let mut names = Vec::new();
+    let mut threads = Vec::new();
+    let mut prepared = Vec::new();
+    for (input, supply) in plan.inputs.into_iter().zip(supplies) {
+        let shared = Arc::new(Shared::default());
+        shares.push(Arc::clone(&shared));
+        names.push(input.name.clone());
+        let worker = Worker {
+            source: input.source,
+            meter: FlowMeter::new(plan.meter, random()?)?,
+            supply,
+            shared,
+            stop: Arc::clone(stop),
+            count: plan.count,
+        };
+        prepared.push((worker, input.name, input.cpu));
+    }
+    for (number, (worker, name, cpu)) in prepared.into_iter().enumerate() {
+        let (ended, workers_left) = (ended.clone(), Arc::clone(&workers_left));
+        let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            if let Some(cpu) = cpu {
+                pin(cpu, &name);
+            }
+            let outcome = worker.run();
+            workers_left.fetch_sub(1, Ordering::Release);
+            // The supervisor waits for this; it is gone only if it has given up.
+            let _ = ended.send(());
+            outcome
+        });
+        threads.push(thread.map_err(|error| ProbeError::System(format!("no thread: {error}")))?);
+    }
+    drop(ended);
+    let exporting = Exporting::start(exporter, returns, shares.clone())?;
+    let deadline = plan.duration.map(|duration| Instant::now() + duration);
+    let mut left = count;
+    while left > 0 {
+        match ends.recv_timeout(LOOK) {
+            Ok(()) => left -= 1,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                look(&Progress::new(&shares, &exporting.shared));
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+    let mut errors = Vec::new();
+    for (thread, name) in threads.into_iter().zip(names) {
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => errors.push(ProbeError::Capture { name, error }),
+            Err(_) => errors.push(ProbeError::System(format!("{name}: the worker ended in a panic"))),
+        }
+    }
+    let shared = exporting.join();
+    Ok(Outcome { ledger: report::ledger(&shares, &shared), errors })
+}
+
+/// Octets nobody else knows, for one worker's hashes.
+fn random() -> Result<[u8; 96], ProbeError> {
+    let mut octets = [0; 96];
+    getrandom::fill(&mut octets)
+        .map_err(|error| ProbeError::System(format!("no random octets for the secret: {error}")))?;
+    Ok(octets)
+}
+
+fn pin(cpu: usize, name: &str) {
+    let mut set = rustix::thread::CpuSet::new();
+    if cpu < rustix::thread::CpuSet::MAX_CPU {
+        set.set(cpu);
+    }
+    if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
+        tracing::warn!("{name}: cannot stay on processor {cpu}: {error}");
+    }
+}

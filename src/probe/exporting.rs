@@ -1,0 +1,170 @@
+//! The exporter's thread.
+
+use super::ProbeError;
+use super::supply::Returns;
+use super::worker::{Shared, Snapshot, wall_clock};
+use crate::capture::Timestamp;
+use crate::export::{Exporter, Statistics};
+use crate::telemetry::CollectorCounters;
+use crossbeam::channel::RecvTimeoutError;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Longest time without a look at the sessions.
+const TICK: Duration = Duration::from_millis(100);
+/// Batches after which the sessions are looked at even under load.
+const BATCHES_PER_TICK: u32 = 256;
+
+/// Counters by collector, as the exporter last published them.
+#[derive(Debug, Default)]
+pub(super) struct ExportShared {
+    collectors: Mutex<Vec<(String, CollectorCounters)>>,
+}
+
+impl ExportShared {
+    pub(super) fn read(&self) -> Vec<(String, CollectorCounters)> {
+        self.collectors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The running exporter.
+pub(super) struct Exporting {
+    pub(super) shared: Arc<ExportShared>,
+    thread: JoinHandle<()>,
+}
+
+impl Exporting {
+    pub(super) fn start(
+        exporter: Exporter,
+        returns: Returns,
+        workers: Vec<Arc<Shared>>,
+    ) -> Result<Self, ProbeError> {
+        let shared = Arc::new(ExportShared::default());
+        let publish = Arc::clone(&shared);
+        let mut run = Run { exporter, returns, workers, publish, started: wall_clock(), lost: Losses::default() };
+        let thread = thread::Builder::new().name("exporter".into()).spawn(move || run.run());
+        let thread = thread.map_err(|error| ProbeError::System(format!("no thread: {error}")))?;
+        Ok(Self { shared, thread })
+    }
+
+    /// Waits until everything that workers handed over is exported.
+    pub(super) fn join(self) -> Arc<ExportShared> {
+        if self.thread.join().is_err() {
+            tracing::error!("the exporter ended in a panic");
+        }
+        self.shared
+    }
+}
+
+/// When losses were first and last seen to grow.
+#[derive(Clone, Copy, Debug, Default)]
+struct Losses {
+    ignored: u64,
+    first_ignored: Timestamp,
+    last_ignored: Timestamp,
+    flows: u64,
+    first_lost: Timestamp,
+    last_lost: Timestamp,
+}
+
+struct Run {
+    exporter: Exporter,
+    returns: Returns,
+    workers: Vec<Arc<Shared>>,
+    publish: Arc<ExportShared>,
+    started: Timestamp,
+    lost: Losses,
+}
+
+impl Run {
+    fn run(&mut self) {
+        let mut batches = 0;
+        loop {
+            let received = self.returns.full.recv_timeout(TICK);
+            let now = wall_clock();
+            match received {
+                Ok(batch) => {
+                    self.exporter.consume(&batch, now);
+                    self.returns.give_back(batch);
+                    batches += 1;
+                }
+                // A worker counts itself out only after its last batch is in the channel.
+                Err(_) if self.returns.finished() && self.returns.full.is_empty() => break,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => batches = 0,
+            }
+            if batches == 0 || batches >= BATCHES_PER_TICK {
+                batches = 0;
+                self.tick(now);
+            }
+            if self.returns.finished() && self.returns.full.is_empty() {
+                break;
+            }
+        }
+        let now = wall_clock();
+        let statistics = self.statistics(now);
+        self.exporter.finish(now, &statistics);
+        self.report();
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        let statistics = self.statistics(now);
+        self.exporter.tick(now, &statistics);
+        self.report();
+    }
+
+    fn report(&mut self) {
+        for problem in self.exporter.take_problems() {
+            tracing::warn!("{problem}");
+        }
+        let counters: Vec<_> = self
+            .exporter
+            .counters()
+            .map(|(destination, counters)| (destination.to_string(), counters))
+            .collect();
+        *self.publish.collectors.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
+
+    fn statistics(&mut self, now: Timestamp) -> Statistics {
+        let mut statistics = Statistics { started: self.started, ..Statistics::default() };
+        for worker in &self.workers {
+            let Snapshot { source, outcomes, flows, .. } = worker.read();
+            statistics.ignored_packets += outcomes.ignored.iter().sum::<u64>()
+                + source.ring_full
+                + source.fill_empty
+                + source.dropped
+                + source.invalid
+                + source.kernel_dropped
+                + source.nic_missed;
+            statistics.ignored_octets += outcomes.ignored_octets;
+            statistics.lost_flows += flows.lost_flows;
+            statistics.lost_packets += flows.lost_packets;
+            statistics.lost_octets += flows.lost_octets;
+        }
+        self.lost.see(&mut statistics, now);
+        statistics
+    }
+}
+
+impl Losses {
+    /// Notes the time of a growth, and puts the times into `statistics`.
+    fn see(&mut self, statistics: &mut Statistics, now: Timestamp) {
+        let note = |known: &mut u64, count, first: &mut Timestamp, last: &mut Timestamp| {
+            if count > *known {
+                if *known == 0 {
+                    *first = now;
+                }
+                *last = now;
+                *known = count;
+            }
+        };
+        let ignored = statistics.ignored_packets;
+        note(&mut self.ignored, ignored, &mut self.first_ignored, &mut self.last_ignored);
+        note(&mut self.flows, statistics.lost_flows, &mut self.first_lost, &mut self.last_lost);
+        statistics.first_ignored = self.first_ignored;
+        statistics.last_ignored = self.last_ignored;
+        statistics.first_lost = self.first_lost;
+        statistics.last_lost = self.last_lost;
+    }
+}

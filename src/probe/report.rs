@@ -1,0 +1,96 @@
+//! Snapshots of workers and exporter put together.
+
+use super::exporting::ExportShared;
+use super::worker::{Shared, Snapshot};
+use crate::capture::Timestamp;
+use crate::meter::packet::Reason;
+use crate::telemetry::{CaptureSide, FlowSide, Ledger, ParseSide};
+use std::sync::Arc;
+
+/// How far a run has come.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Octets read of a capture file, and octets in all.
+    pub octets: Option<(u64, u64)>,
+    /// Latest frame time.
+    pub now: Timestamp,
+    /// Everything that was counted, as of the last publication.
+    pub ledger: Ledger,
+}
+
+impl Progress {
+    pub(super) fn new(workers: &[Arc<Shared>], export: &ExportShared) -> Self {
+        let snapshots: Vec<_> = workers.iter().map(|worker| worker.read()).collect();
+        let octets = snapshots
+            .iter()
+            .filter_map(|snapshot| snapshot.progress)
+            .reduce(|left, right| (left.0 + right.0, left.1 + right.1));
+        let now = snapshots.iter().map(|snapshot| snapshot.now).max().unwrap_or_default();
+        Self { octets, now, ledger: add_up(&snapshots, export) }
+    }
+}
+
+pub(super) fn ledger(workers: &[Arc<Shared>], export: &ExportShared) -> Ledger {
+    let snapshots: Vec<_> = workers.iter().map(|worker| worker.read()).collect();
+    add_up(&snapshots, export)
+}
+
+fn add_up(snapshots: &[Snapshot], export: &ExportShared) -> Ledger {
+    let mut ledger = Ledger { collectors: export.read(), ..Ledger::default() };
+    let mut ignored = [0; Reason::COUNT];
+    for snapshot in snapshots {
+        add_capture(&mut ledger.capture, snapshot);
+        let outcomes = &snapshot.outcomes;
+        ledger.parse.metered += outcomes.metered;
+        ledger.parse.inner += outcomes.inner;
+        ledger.parse.ignored_octets += outcomes.ignored_octets;
+        for (sum, count) in ignored.iter_mut().zip(outcomes.ignored) {
+            *sum += count;
+        }
+        add_flows(&mut ledger.flows, snapshot);
+    }
+    ledger.parse = ParseSide {
+        ignored: Reason::ALL.iter().map(|reason| (reason.name(), ignored[*reason as usize])).collect(),
+        ..ledger.parse
+    };
+    ledger
+}
+
+fn add_capture(sum: &mut CaptureSide, snapshot: &Snapshot) {
+    let source = &snapshot.source;
+    sum.nic_received += source.nic_received;
+    sum.nic_missed += source.nic_missed;
+    sum.program_seen += source.program_seen;
+    sum.program_redirected += source.program_redirected;
+    sum.program_passed += source.program_passed;
+    sum.program_failed += source.program_failed;
+    sum.ring_full += source.ring_full;
+    sum.fill_empty += source.fill_empty;
+    sum.dropped += source.dropped;
+    sum.invalid += source.invalid;
+    sum.kernel_dropped += source.kernel_dropped;
+    sum.filtered += source.filtered;
+    sum.delivered += source.delivered;
+    sum.damaged += source.damaged;
+}
+
+fn add_flows(sum: &mut FlowSide, snapshot: &Snapshot) {
+    let flows = &snapshot.flows;
+    sum.created += flows.created;
+    sum.live += snapshot.live as u64;
+    sum.ended_idle += flows.ended[1];
+    sum.ended_active += flows.ended[2];
+    sum.ended_detected += flows.ended[3];
+    sum.ended_forced += flows.ended[4];
+    sum.ended_resources += flows.ended[5];
+    sum.ended_packets += flows.ended_packets;
+    sum.ended_octets += flows.ended_octets;
+    sum.resident_packets += snapshot.resident_packets;
+    sum.held_packets += snapshot.held as u64;
+    sum.lost_queue += flows.lost_flows;
+    sum.lost_queue_packets += flows.lost_packets;
+    sum.extras_lost += flows.extras_lost;
+    sum.fragments_overflow += snapshot.fragments.overflow;
+    sum.fragments_orphaned += snapshot.fragments.orphans;
+    sum.chains_overflow += snapshot.chains_overflow;
+}
