@@ -42,7 +42,14 @@ impl Exporting {
     ) -> Result<Self, ProbeError> {
         let shared = Arc::new(ExportShared::default());
         let publish = Arc::clone(&shared);
-        let mut run = Run { exporter, returns, workers, publish, started: wall_clock(), lost: Losses::default() };
+        let mut run = Run {
+            exporter,
+            returns,
+            workers,
+            publish,
+            started: wall_clock(),
+            lost: Losses::default(),
+        };
         let thread = thread::Builder::new().name("exporter".into()).spawn(move || run.run());
         let thread = thread.map_err(|error| ProbeError::System(format!("no thread: {error}")))?;
         Ok(Self { shared, thread })

@@ -160,7 +160,9 @@ pub fn run(
         match thread.join() {
             Ok(Ok(())) => {}
             Ok(Err(error)) => errors.push(ProbeError::Capture { name, error }),
-            Err(_) => errors.push(ProbeError::System(format!("{name}: the worker ended in a panic"))),
+            Err(_) => {
+                errors.push(ProbeError::System(format!("{name}: the worker ended in a panic")))
+            }
         }
     }
     let shared = exporting.join();

@@ -50,7 +50,10 @@ fn add_up(snapshots: &[Snapshot], export: &ExportShared) -> Ledger {
         add_flows(&mut ledger.flows, snapshot);
     }
     ledger.parse = ParseSide {
-        ignored: Reason::ALL.iter().map(|reason| (reason.name(), ignored[*reason as usize])).collect(),
+        ignored: Reason::ALL
+            .iter()
+            .map(|reason| (reason.name(), ignored[*reason as usize]))
+            .collect(),
         ..ledger.parse
     };
     ledger
