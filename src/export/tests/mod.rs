@@ -1,5 +1,7 @@
 //! From flow to octets and back through [`crate::ipfix`].
 
+mod interop;
+
 use super::*;
 use crate::capture::Timestamp;
 use crate::ipfix::{
