@@ -17,6 +17,7 @@ mod anomaly;
 mod decode;
 mod encode;
 mod header;
+pub mod json;
 mod list;
 mod octets;
 mod set;

@@ -99,10 +99,13 @@ fn tshark_finds_nothing_malformed_and_no_gap() {
             // By itself it takes templates of up to 60 fields; a flow with everything at once has more.
             command.args(["-o", "cflow.max_template_fields:100"]);
             command.arg("-r").arg(&path).args(["-Y", filter, "-T", "fields"]);
-            fields.iter().for_each(|field| drop(command.args(["-e", field])));
+            for field in fields {
+                command.args(["-e", field]);
+            }
             output(&mut command)
         };
-        let bad = "_ws.malformed || cflow.unexpected_sequence_number || _ws.expert.severity >= 0x600000";
+        let bad =
+            "_ws.malformed || cflow.unexpected_sequence_number || _ws.expert.severity >= 0x600000";
         assert_eq!(tshark(bad, &["frame.number", "_ws.expert.message"]), "", "{name}");
         assert_eq!(tshark("cflow", &["frame.number"]).lines().count(), datagrams.len(), "{name}");
         let labels = tshark("cflow.ip_version", &["cflow.ipv6flowlabel"]);
@@ -126,12 +129,17 @@ fn ipfix_dump_reads_the_file() {
         exporter.finish(NOW, &Statistics::default());
         let counters = exporter.counters().next().unwrap().1;
         // It reads RFC 5610 type records itself with --rfc5610.
-        let dump = Command::new("ipfixDump").arg("--in").arg(&path).arg("--rfc5610").output().unwrap();
+        let dump =
+            Command::new("ipfixDump").arg("--in").arg(&path).arg("--rfc5610").output().unwrap();
         assert!(dump.status.success(), "{name}: {}", String::from_utf8_lossy(&dump.stderr));
         assert_eq!(String::from_utf8_lossy(&dump.stderr), "", "{name}");
         let text = String::from_utf8_lossy(&dump.stdout);
-        let records = text.matches("--- data record").count() + text.matches("--- options record").count();
-        assert!(text.contains("fragmentOverlapCount"), "{name}: the type records name our elements");
+        let records =
+            text.matches("--- data record").count() + text.matches("--- options record").count();
+        assert!(
+            text.contains("fragmentOverlapCount"),
+            "{name}: the type records name our elements"
+        );
         assert_eq!(records as u64, counters.sent + counters.options, "{name}");
     }
 }
@@ -176,12 +184,13 @@ fn nfcapd_stores_every_flow_and_nfdump_shows_it() {
         let pid = nfcapd.0.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         let _ = nfcapd.0.wait();
-        let shown = output(
-            Command::new("nfdump")
-                .arg("-R")
-                .arg(directory.path())
-                .args(["-q", "-N", "-6", "-o", "fmt:%ts|%te|%pr|%sa|%sp|%da|%dp|%flg|%tos|%pkt|%byt"]),
-        );
+        let shown = output(Command::new("nfdump").arg("-R").arg(directory.path()).args([
+            "-q",
+            "-N",
+            "-6",
+            "-o",
+            "fmt:%ts|%te|%pr|%sa|%sp|%da|%dp|%flg|%tos|%pkt|%byt",
+        ]));
         let lines: Vec<String> =
             shown.lines().map(|line| line.replace(' ', "")).filter(|l| !l.is_empty()).collect();
         assert_eq!(lines.len(), 20 * 9, "{name}:\n{shown}");
@@ -190,7 +199,13 @@ fn nfcapd_stores_every_flow_and_nfdump_shows_it() {
         assert!(tcp.contains("AP.SF"), "{tcp}");
         assert!(tcp.ends_with("|184|4000000|5000000123"), "{tcp}");
         assert!(tcp.starts_with("2023-11-14"), "{tcp}");
-        assert!(lines.iter().any(|line| line.contains("|58|2001:db8::1|0|2001:db8::2|135.0|")), "{name}:\n{shown}");
-        assert!(lines.iter().any(|line| line.contains("|1|192.0.2.1|0|198.51.100.2|8.0|")), "{name}:\n{shown}");
+        assert!(
+            lines.iter().any(|line| line.contains("|58|2001:db8::1|0|2001:db8::2|135.0|")),
+            "{name}:\n{shown}"
+        );
+        assert!(
+            lines.iter().any(|line| line.contains("|1|192.0.2.1|0|198.51.100.2|8.0|")),
+            "{name}:\n{shown}"
+        );
     }
 }
