@@ -1,6 +1,7 @@
 //! The Exporting Process as a whole: all collectors, one preset.
 
 use super::destination::Destination;
+use super::json::JsonLines;
 use super::options::{Keys, OptionsPlan, Statistics};
 use super::preset::{Preset, UserElement};
 use super::record::Records;
@@ -68,7 +69,14 @@ impl Default for ExportPlan {
 pub struct Exporter {
     records: Records,
     user_elements: usize,
-    sessions: Vec<(Destination, Session)>,
+    outlets: Vec<(Destination, Outlet)>,
+}
+
+/// One collector.
+#[derive(Debug)]
+enum Outlet {
+    Ipfix(Box<Session>),
+    Json(Box<JsonLines>),
 }
 
 impl Exporter {
@@ -87,21 +95,28 @@ impl Exporter {
         ));
         let records =
             Records::new(&plan.preset, plan.enterprise, plan.active.as_secs(), plan.idle.as_secs());
-        let mut sessions = Vec::new();
+        let mut outlets = Vec::new();
         for destination in &plan.destinations {
-            let transport = open(destination, plan)?;
-            let session =
-                Session::new(transport, plan.domain, plan.intervals, Arc::clone(&options));
-            sessions.push((destination.clone(), session));
+            let outlet = match open(destination, plan)? {
+                Opened::Json(lines) => Outlet::Json(Box::new(lines)),
+                Opened::Ipfix(transport) => {
+                    let options = Arc::clone(&options);
+                    let session = Session::new(transport, plan.domain, plan.intervals, options);
+                    Outlet::Ipfix(Box::new(session))
+                }
+            };
+            outlets.push((destination.clone(), outlet));
         }
-        Ok(Self { records, user_elements: plan.user_elements.len(), sessions })
+        Ok(Self { records, user_elements: plan.user_elements.len(), outlets })
     }
 
     /// Waits, at most `patience`, for TCP collectors to answer; those that do not are tried again later. For runs over
     /// files, which are over before a connection would be there.
     pub fn wait_connected(&mut self, now: Timestamp, patience: Duration) {
-        for (_, session) in &mut self.sessions {
-            session.wait_connected(&self.records, now, patience);
+        for (_, outlet) in &mut self.outlets {
+            if let Outlet::Ipfix(session) = outlet {
+                session.wait_connected(&self.records, now, patience);
+            }
         }
     }
 
@@ -109,8 +124,11 @@ impl Exporter {
     pub fn consume(&mut self, batch: &FlowBatch, now: Timestamp) {
         for flow in batch.iter(self.user_elements) {
             let index = self.records.prepare(&flow);
-            for (_, session) in &mut self.sessions {
-                session.push(&mut self.records, index, &flow, now);
+            for (_, outlet) in &mut self.outlets {
+                match outlet {
+                    Outlet::Ipfix(session) => session.push(&mut self.records, index, &flow, now),
+                    Outlet::Json(lines) => lines.push(&mut self.records, index, &flow, now),
+                }
             }
         }
     }
@@ -118,21 +136,30 @@ impl Exporter {
     /// What time brings: records that have waited long enough, Templates and options again, connections. To be called
     /// several times a second.
     pub fn tick(&mut self, now: Timestamp, statistics: &Statistics) {
-        for (_, session) in &mut self.sessions {
-            session.tick(&self.records, now, statistics);
+        for (_, outlet) in &mut self.outlets {
+            match outlet {
+                Outlet::Ipfix(session) => session.tick(&self.records, now, statistics),
+                Outlet::Json(lines) => lines.flush(now),
+            }
         }
     }
 
     /// Sends what is left and the last statistics, and ends the sessions. Waits a few seconds for a slow TCP collector.
     pub fn finish(&mut self, now: Timestamp, statistics: &Statistics) {
-        for (_, session) in &mut self.sessions {
-            session.finish(&self.records, now, statistics);
+        for (_, outlet) in &mut self.outlets {
+            match outlet {
+                Outlet::Ipfix(session) => session.finish(&self.records, now, statistics),
+                Outlet::Json(lines) => lines.flush(now),
+            }
         }
     }
 
     /// The counters of each collector, in the order of the plan.
     pub fn counters(&self) -> impl Iterator<Item = (&Destination, CollectorCounters)> {
-        self.sessions.iter().map(|(destination, session)| (destination, session.counters))
+        self.outlets.iter().map(|(destination, outlet)| match outlet {
+            Outlet::Ipfix(session) => (destination, session.counters),
+            Outlet::Json(lines) => (destination, lines.counters),
+        })
     }
 
     /// Flow records made but not wholly as the preset says: the class template had to serve (too many kinds of flow), and
@@ -144,15 +171,27 @@ impl Exporter {
 
     /// What went wrong since the last call, a line each, for the log.
     pub fn take_problems(&mut self) -> Vec<String> {
-        self.sessions.iter_mut().filter_map(|(_, session)| session.take_problem()).collect()
+        let problems = self.outlets.iter_mut().filter_map(|(_, outlet)| match outlet {
+            Outlet::Ipfix(session) => session.take_problem(),
+            Outlet::Json(lines) => lines.take_problem(),
+        });
+        problems.collect()
     }
 }
 
-fn open(destination: &Destination, plan: &ExportPlan) -> Result<Transport, TransportError> {
-    Ok(match destination {
+enum Opened {
+    Ipfix(Transport),
+    Json(JsonLines),
+}
+
+fn open(destination: &Destination, plan: &ExportPlan) -> Result<Opened, TransportError> {
+    Ok(Opened::Ipfix(match destination {
         Destination::Udp(host) => Transport::Udp(Udp::open(host, plan.message_limit)?),
         Destination::Tcp(host) => Transport::Tcp(Tcp::open(host, plan.reconnect, plan.patient)?),
         Destination::File(path) => Transport::File(IpfixFile::create(path)?),
-        Destination::Json(_) => return Err(TransportError::Json),
-    })
+        Destination::Json(path) => {
+            let lines = JsonLines::open(path.as_ref(), plan.enterprise, &plan.user_elements)?;
+            return Ok(Opened::Json(lines));
+        }
+    }))
 }

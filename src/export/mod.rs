@@ -4,6 +4,7 @@
 //! FlowBatch ──► record::Records ──► session (one a collector) ──► transport: UDP, TCP, file
 //!               preset: fields      messages, Templates,
 //!               Templates by kind   sequence numbers, options
+//!                             └──► json: one object a line
 //! ```
 //!
 //! In: batches of ended flows, the time, and the supervisor's [`Statistics`]. Out: records at every collector, and one
@@ -37,6 +38,7 @@
 
 mod destination;
 mod exporter;
+mod json;
 mod options;
 pub mod preset;
 pub mod record;

@@ -452,3 +452,46 @@ fn a_udp_collector_that_is_away_stops_nothing() {
     assert_eq!(counters.sent + counters.lost.send, 700);
     assert!(exporter.take_problems()[0].contains("refused"));
 }
+
+/// `json:` writes what `show` makes of the same records in a file.
+#[test]
+fn json_lines_are_those_of_the_collector() {
+    use crate::collect::{self, Collector, Event, Limits};
+    let mut batch = plain_batch();
+    push_rich(&mut batch, &[one_chain()]);
+    push_rich(&mut batch, &[one_chain(), Chain::default()]);
+    let directory = tempfile::tempdir().unwrap();
+    let (ipfix, lines) = (directory.path().join("out.ipfix"), directory.path().join("out.jsonl"));
+    let mut plan = file_plan(&ipfix, preset::Preset::full());
+    plan.destinations.push(Destination::Json(Some(lines.clone())));
+    let mut exporter = Exporter::new(&plan).unwrap();
+    exporter.consume(&batch, NOW);
+    exporter.finish(NOW, &Statistics::default());
+    let counters = exporter.counters().nth(1).unwrap().1;
+    assert_eq!((counters.records, counters.sent, counters.held()), (9, 9, 0));
+    let mut shown = Vec::new();
+    let mut collector = Collector::new(Limits::default(), 32473);
+    let octets = std::fs::read(&ipfix).unwrap();
+    let mut rest = octets.as_slice();
+    while !rest.is_empty() {
+        let length = usize::from(MessageHeader::decode(rest).unwrap().length);
+        let transport = collect::Transport::file(length, 0);
+        collector.message(&transport, &rest[..length], &mut |event| match event {
+            Event::Record(record) if !record.template.is_options() => {
+                let mut line = String::new();
+                collect::json::record_to_json(&record, &mut line);
+                shown.push(line);
+            }
+            Event::Anomaly { anomaly, .. } => panic!("{anomaly}"),
+            _ => {}
+        });
+        rest = &rest[length..];
+    }
+    let mut written: Vec<String> =
+        std::fs::read_to_string(&lines).unwrap().lines().map(str::to_owned).collect();
+    written.sort();
+    shown.sort();
+    assert_eq!(written, shown);
+    assert!(written.iter().any(|line| line.contains("\"flowLabelIPv6\":74565")));
+    assert!(written.iter().any(|line| line.contains("\"sixtap:fragmentPortsRewritten\":true")));
+}

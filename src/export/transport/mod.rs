@@ -36,9 +36,6 @@ pub enum TransportError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// JSON is not written yet.
-    #[error("json: is not there yet; use file:OUT.ipfix and `sixtap show OUT.ipfix`")]
-    Json,
     /// The file cannot be written.
     #[error("{}: {source}", path.display())]
     File {

@@ -1,0 +1,191 @@
+//! Records as JSON lines, to a file or standard output.
+//!
+//! In: prepared flows. Out: one object a line, octet for octet what `sixtap show` prints of the same record, because it is
+//! made of the same octets by the same code ([`crate::ipfix::json`]). Options records are not written: what they tell
+//! is in the names already. Invariant: only whole lines are written, unless the output itself fails in the middle of one.
+
+use super::preset::UserElement;
+use super::record::{Records, Template};
+use super::transport::TransportError;
+use crate::capture::Timestamp;
+use crate::ipfix::json::{self, Naming};
+use crate::ipfix::{self, FieldSpecifier, RecordOctets};
+use crate::meter::flow::FinishedFlow;
+use crate::telemetry::CollectorCounters;
+use ie_registry::{DataType, REVERSE_PEN};
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+/// Lines are gathered up to so many octets before they are written.
+const BUFFER: usize = 1 << 16;
+
+/// Octets of the longest record there can be.
+const LONGEST_RECORD: usize = 65_535;
+
+/// JSON lines.
+pub(super) struct JsonLines {
+    out: Box<dyn Write + Send>,
+    name: String,
+    elements: Elements,
+    record: Vec<u8>,
+    lines: String,
+    /// End of each line that is held, with packets and octets of its flow.
+    held: Vec<(usize, u64, u64)>,
+    problem: Option<String>,
+    failing: bool,
+    pub(super) counters: CollectorCounters,
+}
+
+/// Names and types of the elements of our own records.
+struct Elements {
+    enterprise: u32,
+    user: Vec<UserElement>,
+}
+
+/// [`Elements`] with the Templates so far.
+struct Context<'a> {
+    elements: &'a Elements,
+    templates: &'a [Template],
+}
+
+impl Naming for Context<'_> {
+    fn name(&self, field: &FieldSpecifier, _scope: bool) -> Cow<'static, str> {
+        match field.element(self.elements.enterprise) {
+            Some(element) if matches!(field.enterprise, 0 | REVERSE_PEN) => element.name.into(),
+            Some(element) => format!("sixtap:{}", element.name).into(),
+            None => match self.elements.user(field) {
+                Some(element) => format!("sixtap:{}", element.name).into(),
+                None => format!("{}/{}", field.enterprise, field.id).into(),
+            },
+        }
+    }
+
+    fn data_type(&self, field: &FieldSpecifier, _scope: bool) -> Option<DataType> {
+        let registered = field.element(self.elements.enterprise).map(|element| element.data_type);
+        registered.or_else(|| self.elements.user(field).map(|_| DataType::Unsigned64))
+    }
+
+    fn template(&self, id: u16) -> Option<&ipfix::Template> {
+        self.templates.iter().map(|template| &template.definition).find(|t| t.id() == id)
+    }
+}
+
+impl Elements {
+    fn user(&self, field: &FieldSpecifier) -> Option<&UserElement> {
+        let own = field.enterprise == self.enterprise;
+        self.user.iter().find(|element| own && element.id == field.id)
+    }
+}
+
+impl JsonLines {
+    /// To `path`, or to standard output.
+    pub(super) fn open(
+        path: Option<&PathBuf>,
+        enterprise: u32,
+        user: &[UserElement],
+    ) -> Result<Self, TransportError> {
+        let (out, name): (Box<dyn Write + Send>, String) = match path {
+            None => (Box::new(std::io::stdout()), "standard output".to_owned()),
+            Some(path) => {
+                let file = File::create(path)
+                    .map_err(|source| TransportError::File { path: path.clone(), source })?;
+                (Box::new(file), path.display().to_string())
+            }
+        };
+        let elements = Elements { enterprise, user: user.to_vec() };
+        Ok(Self::new(out, name, elements))
+    }
+
+    fn new(out: Box<dyn Write + Send>, name: String, elements: Elements) -> Self {
+        Self {
+            out,
+            name,
+            elements,
+            record: vec![0; LONGEST_RECORD],
+            lines: String::with_capacity(BUFFER + 4096),
+            held: Vec::new(),
+            problem: None,
+            failing: false,
+            counters: CollectorCounters { sessions: 1, ..CollectorCounters::default() },
+        }
+    }
+
+    /// Takes a flow that `records` has prepared for template `index`.
+    pub(super) fn push(
+        &mut self,
+        records: &mut Records,
+        index: usize,
+        flow: &FinishedFlow<'_>,
+        now: Timestamp,
+    ) {
+        self.counters.records += 1;
+        let (packets, octets) = (flow.record.packets, flow.record.octets);
+        let Some(length) = records.encode(index, flow, &mut self.record) else {
+            self.counters.lost.encode += 1;
+            return self.lose(packets, octets, now);
+        };
+        let Some(template) = records.templates().get(index) else { return };
+        let context = Context { elements: &self.elements, templates: records.templates() };
+        let record = RecordOctets { offset: 0, octets: &self.record[..length] };
+        json::record(&context, &template.definition, record, &mut self.lines);
+        self.lines.push('\n');
+        self.held.push((self.lines.len(), packets, octets));
+        if self.lines.len() >= BUFFER {
+            self.flush(now);
+        }
+    }
+
+    /// Writes the lines that are held.
+    pub(super) fn flush(&mut self, now: Timestamp) {
+        let (done, failure) = write(&mut self.out, self.lines.as_bytes());
+        for (end, packets, octets) in std::mem::take(&mut self.held) {
+            if end <= done {
+                self.counters.sent += 1;
+            } else {
+                self.counters.lost.send += 1;
+                self.lose(packets, octets, now);
+            }
+        }
+        self.counters.octets += done as u64;
+        self.lines.clear();
+        if let Some(error) = failure.filter(|_| !self.failing) {
+            self.failing = true;
+            self.problem = Some(format!("{}: {error}; records are lost", self.name));
+        }
+    }
+
+    fn lose(&mut self, packets: u64, octets: u64, now: Timestamp) {
+        self.counters.not_sent_packets += packets;
+        self.counters.not_sent_octets += octets;
+        if self.counters.first_lost == 0 {
+            self.counters.first_lost = now.0;
+        }
+        self.counters.last_lost = now.0;
+    }
+
+    pub(super) fn take_problem(&mut self) -> Option<String> {
+        self.problem.take()
+    }
+}
+
+/// Writes all it can; how many octets, and what stopped it.
+fn write(out: &mut dyn Write, octets: &[u8]) -> (usize, Option<std::io::Error>) {
+    let mut done = 0;
+    while let Some(rest) = octets.get(done..).filter(|rest| !rest.is_empty()) {
+        match out.write(rest) {
+            Ok(0) => return (done, Some(ErrorKind::WriteZero.into())),
+            Ok(written) => done += written,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return (done, Some(error)),
+        }
+    }
+    (done, out.flush().err())
+}
+
+impl std::fmt::Debug for JsonLines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JsonLines").field("name", &self.name).finish_non_exhaustive()
+    }
+}
