@@ -5,6 +5,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod grammar;
+
 use serde_json::{Value, json};
 use sixtap::capture::{CaptureError, Frame, LinkType, Poll, Source, Timestamp, pcap};
 use sixtap::meter::flow::{
@@ -45,6 +47,9 @@ pub struct Asked {
     pub tunnel: packet::TunnelMode,
     pub label_key: bool,
 }
+
+/// Flows that the fast meter has room for.
+const CAPACITY: usize = 1 << 14;
 
 /// Element name to value.
 pub type Elements = BTreeMap<String, Value>;
@@ -156,7 +161,7 @@ pub fn fast(frames: &[Octets], asked: Asked) -> View {
         detail: true,
         ..packet::Options::default()
     };
-    let settings = Settings { capacity: 1 << 16, extras: 1 << 16, parse, ..Settings::default() };
+    let settings = Settings { capacity: CAPACITY, extras: CAPACITY, parse, ..Settings::default() };
     let mut meter = FlowMeter::new(settings, secret()).expect("a small table");
     let mut out = Collected::default();
     for batch in frames.chunks(sixtap::capture::BATCH) {

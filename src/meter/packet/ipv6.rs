@@ -187,6 +187,10 @@ pub struct Walk {
     pub upper: Option<usize>,
     /// Whether the captured octets or the limit ended the walk before the chain ended.
     pub cut: bool,
+    /// Whether what the walk needed next is beyond the end of the packet itself, captured or not.
+    pub short: bool,
+    /// Whether the walk ended at the Fragment header of a later fragment.
+    pub later: bool,
     /// Fields of the first Fragment header.
     pub fragment: Option<Fragment>,
     /// SPI of the first AH or ESP header.
@@ -241,7 +245,7 @@ pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit
             walk.upper(kind, at, fragmentable);
             if at > packet.len() {
                 walk.upper = None;
-                return walk.ends_cut();
+                return walk.ends_before(at, length);
             }
             return walk;
         }
@@ -251,7 +255,7 @@ pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit
         if at > packet.len() {
             // The header before is cut: the number of this one is known, nothing else of it.
             walk.add(kind, bit_of(kind), 0, at);
-            return walk.ends_cut();
+            return walk.ends_before(at, length);
         }
         let octets = match kind {
             next_header::ESP => {
@@ -267,10 +271,11 @@ pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit
             next_header::FRAGMENT => {
                 let Some(header) = packet.get(at..at + 8) else {
                     walk.add(kind, 0, 0, at);
-                    return walk.ends_cut();
+                    return walk.ends_before(at + 8, length);
                 };
                 walk.protocol = header[0];
                 if read_fragment(&mut walk, packet, header, at, length) {
+                    walk.later = true;
                     return walk;
                 }
                 fragmentable = at + 8;
@@ -280,7 +285,7 @@ pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit
                 let Some(&[next, units]) = packet.get(at..).and_then(|header| header.first_chunk())
                 else {
                     walk.add(kind, bit_of(kind), 0, at);
-                    return walk.ends_cut();
+                    return walk.ends_before(at + 2, length);
                 };
                 walk.protocol = next;
                 walk.read_header(packet, kind, units, at, destination)
@@ -311,6 +316,12 @@ pub const fn is_extension(number: u8) -> bool {
 }
 
 impl Walk {
+    /// The walk needs the octets before `end`, and they are not there.
+    fn ends_before(mut self, end: usize, length: u32) -> Self {
+        self.short = end > length as usize;
+        self.ends_cut()
+    }
+
     fn ends_cut(mut self) -> Self {
         self.cut = true;
         self.chain.complete = false;

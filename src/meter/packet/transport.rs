@@ -69,6 +69,16 @@ pub const fn has_ports(protocol: u8, ipv6: bool) -> bool {
     }
 }
 
+/// Octets that hold the ports, or type and code; 0 without any.
+#[must_use]
+pub const fn port_octets(protocol: u8, ipv6: bool) -> usize {
+    match protocol {
+        _ if !has_ports(protocol, ipv6) => 0,
+        ICMP | ICMPV6 => 2,
+        _ => 4,
+    }
+}
+
 /// Reads the upper-layer header at the start of `octets`, which end where the captured octets or the packet end.
 #[must_use]
 pub fn read(protocol: u8, ipv6: bool, octets: &[u8]) -> Upper {

@@ -69,7 +69,8 @@ pub fn carried(protocol: u8, ipv6: bool, octets: &[u8]) -> Option<Carried> {
                 (_, PORT_VXLAN) => vxlan(body),
                 (_, PORT_GENEVE) => geneve(body),
                 (_, PORT_GTP_U) => gtp_u(body),
-                (PORT_TEREDO, _) | (_, PORT_TEREDO) => teredo(body),
+                // Teredo is IPv6 in UDP in IPv4, and nothing else.
+                (PORT_TEREDO, _) | (_, PORT_TEREDO) if !ipv6 => teredo(body),
                 (PORT_AYIYA, _) | (_, PORT_AYIYA) => ayiya(body),
                 _ => None,
             }?;
@@ -120,7 +121,8 @@ fn gre(body: &[u8]) -> Option<Carried> {
 }
 
 fn vxlan(body: &[u8]) -> Option<Carried> {
-    if *body.first()? != 0x08 {
+    // The I flag; the others are to be ignored (RFC 7348 section 5), and extensions use some.
+    if *body.first()? & 0x08 == 0 {
         return None;
     }
     let identifier = be32(body, 4)? >> 8;

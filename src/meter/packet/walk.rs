@@ -29,13 +29,21 @@ fn levels(
     found: &mut usize,
 ) -> Result<(), Reason> {
     let mut one = Ip::read(frame, link, options, 0, Tunnel::default())?;
+    let mut frame = *frame;
     for level in 1.. {
+        // What a packet carries ends where the packet does; behind it is padding, or another tunnel's trailer.
+        let stated = (one.start as u64).saturating_add(one.facts.length.into());
+        frame = Frame {
+            data: frame.data.get(..one.end).unwrap_or(frame.data),
+            wire_length: u32::try_from(stated).unwrap_or(u32::MAX),
+            ..frame
+        };
         // An inner header that cannot be read is not one: then the outer packet is the innermost.
         let next = if options.tunnel == TunnelMode::Outer || level as usize >= Packets::DEPTH {
             None
         } else {
-            one.inner(frame)
-                .and_then(|(link, tunnel)| Ip::read(frame, &link, options, level, tunnel).ok())
+            one.inner(&frame)
+                .and_then(|(link, tunnel)| Ip::read(&frame, &link, options, level, tunnel).ok())
         };
         if options.tunnel.wants(level - 1, next.is_some()) {
             packets.push_detailed(one.facts, one.detail, options, found);
@@ -52,7 +60,9 @@ struct Ip {
     detail: Detail,
     /// Octet of the frame at which the upper layer begins.
     upper: Option<usize>,
-    /// Octet of the frame at which this packet ends.
+    /// Octet of the frame at which the IP header begins.
+    start: usize,
+    /// Octet of the frame at which this packet ends, or the captured octets do.
     end: usize,
     level: u8,
 }
@@ -82,6 +92,7 @@ impl Ip {
                 ..Detail::default()
             },
             upper: None,
+            start: link.offset,
             end: 0,
             level,
         };
@@ -187,9 +198,12 @@ impl Ip {
             walk.protocol,
             true,
             walk.upper,
-            walk.cut || walk.fragment.is_some_and(|fragment| fragment.offset != 0),
+            walk.cut || walk.later,
             (&header.source, &header.destination),
         );
+        if let Some(fragment) = &mut self.detail.fragment {
+            fragment.tiny |= walk.short && fragment.offset == 0 && fragment.more();
+        }
         Ok(())
     }
 
@@ -227,10 +241,13 @@ impl Ip {
             }
         }
         self.facts.tcp_flags = upper.tcp_flags;
-        if let Some(fragment) = &mut self.detail.fragment {
-            let whole = packet.len() as u32 == self.facts.length;
-            let first = fragment.offset == 0 && fragment.more();
-            fragment.tiny = first && whole && (upper.unknown || hidden);
+        if let Some(fragment) = &mut self.detail.fragment
+            && fragment.offset == 0
+            && fragment.more()
+            && let Some(at) = at
+        {
+            let needed = at + transport::port_octets(protocol, ipv6);
+            fragment.tiny = upper.unknown && needed > self.facts.length as usize;
         }
         let (vlan, customer) = vlans(&self.detail.layer2);
         self.facts.key = Key([

@@ -269,15 +269,15 @@ fn tcp_options(packet: Octets<'_>, mut at: usize, end: usize) -> TcpOptions {
         && let Ok(kind) = packet.u8(at)
     {
         let length = if kind < 2 { 1 } else { packet.u8(at + 1).map_or(0, usize::from) };
-        let length =
-            if kind >= 2 && (length < 2 || at + length > end || at + 2 > end) { 0 } else { length };
-        let option = |count| packet.read(at + 2, count).ok().filter(|_| length >= 2 + count);
+        let fits = kind < 2 || length >= 2 && at + length <= end && packet.read(at, length).is_ok();
+        let option =
+            |count| packet.read(at + 2, count).ok().filter(|_| fits && length >= 2 + count);
         match (kind, option(2), option(4)) {
             (253 | 254, _, Some([0xe2, 0xd4, 0xc3, 0xd9])) => found.exids32.push(0xe2d4_c3d9),
             (253 | 254, Some(id), _) => found.exids16.push(u16(id)),
             _ => found.kinds.push(kind),
         }
-        if kind == 0 || length == 0 {
+        if kind == 0 || !fits {
             break;
         }
         at += length;

@@ -85,8 +85,8 @@
 //! - Ports are unknown, too, when the chain is incomplete or ends at a Fragment header with an offset (rule 8); a later
 //!   fragment has those of its datagram (section 6).
 //! - `tcpControlBits`: octets 12–13 without the data offset (12 bits, RFC 9565), if both are seen; OR-ed.
-//! - TCP options: from octet 20 to data offset × 4, as far as seen. A kind sets its bit of IE 520 as soon as it is read; 0 ends; a length below 2,
-//!   not seen, or beyond the options ends. Kinds 253 and 254 with length 4 or more and the ExID seen give no bit but an ExID: the
+//! - TCP options: from octet 20 to data offset × 4, as far as seen. A kind sets its bit of IE 520 as soon as it is read; 0 ends; a length below 2, or beyond the options or what is seen, ends. Kinds 253 and 254 that are
+//!   wholly seen with a length of 4 or more give no bit but an ExID: the
 //!   4-octet 0xE2D4C3D9 (the one assigned) if length is 6 or more and it is there, else the first 2 octets. If a flow has an ExID, its
 //!   bits 253 and 254 are 0 (RFC 9740 section 4.1). Four distinct ExIDs of each size are kept, in order of appearance.
 //!
@@ -162,8 +162,7 @@
 //! packet of its own flow, its key telling the level. A fragment that is not atomic is not looked into, nor is a packet whose ports are unknown.
 //! An inner header is taken if section 1 would meter it; else the level above is the innermost. Recognised:
 //! protocol 4 and 41; GRE (47; version 0, no routing bit; 0x0800, 0x86dd, and 0x6558 Ethernet); UDP to 4789
-//! VXLAN (I bit; Ethernet), to 6081 Geneve (version 0; as GRE), to 2152 GTP-U (version 1, PT 1, message 255; extension headers passed over), in IPv4 from or to 3544 Teredo
-//! (authentication and origin indications passed over), from or to 5072 AYIYA (opcode 1, Next Header 41 or 4).
+//! VXLAN (I bit; Ethernet), to 6081 Geneve (version 0; as GRE), to 2152 GTP-U (version 1, PT 1, message 255; extension headers passed over), from or to 5072 AYIYA (opcode 1, Next Header 41 or 4), in IPv4 from or to 3544 Teredo (authentication and origin indications passed over).
 //! An inner flow has its own lengths, from its own header, bounded by what is seen of the outer; VLAN identifiers and MPLS labels of an
 //! inner Ethernet frame, else none; no MAC addresses and no layer-2 octets (they are the outer's); and what carried it: kind, outer addresses,
 //! network identifier (VNI), GRE key or tunnel endpoint identifier.

@@ -118,7 +118,7 @@ fn udp(
         6081 => geneve(packet, at),
         2152 => gtp_u(packet, at),
         _ if in_four && either(3544) => teredo(packet, at),
-        _ if in_four && either(5072) => ayiya(packet, at),
+        _ if either(5072) => ayiya(packet, at),
         _ => None,
     }
 }
