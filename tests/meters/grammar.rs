@@ -73,7 +73,7 @@ fn frame(choices: &mut Choices<'_>, kind: usize, time: Timestamp) -> Octets {
         data.truncate(kept);
     }
     if choices.rarely(40) {
-        wire_length = choices.of(&[70_000, 200_000, 0]);
+        wire_length = wire_length.max(choices.of(&[1514, 70_000, 200_000]));
     }
     Octets { data, wire_length, interface: 0, link, time }
 }

@@ -336,8 +336,8 @@ impl Datagram {
     fn judge(&mut self, fragment: &Fragment, remember: bool) -> Verdict {
         let mut verdict = Verdict::default();
         let start = u32::from(fragment.offset) * 8;
-        let range =
-            Range { start, end: start.saturating_add(fragment.length), more: fragment.more() };
+        let length = fragment.length.min(u32::from(u16::MAX));
+        let range = Range { start, end: start + length, more: fragment.more() };
         let written = self.ports.and_then(|ports| ports.overwritten(fragment, start));
         let same = self.ranges.contains(&range);
         if same && written.is_none() {
@@ -372,6 +372,10 @@ impl Datagram {
 
     /// Adds [start, end) to the union.
     fn cover(&mut self, start: u32, end: u32) {
+        // A fragment without octets covers nothing, and must not stand in the way of one that does.
+        if start == end {
+            return;
+        }
         let first = self.covered.partition_point(|interval| interval.1 < start);
         let last = self.covered.partition_point(|interval| interval.0 <= end);
         let merged = self.covered[first..last]

@@ -50,7 +50,7 @@ pub struct Fragment {
     /// Octets of the fragmentable part that this packet states to carry.
     pub length: u32,
     /// The first octets of the fragmentable part, as far as captured: enough for the ports and a rewritten port.
-    pub head: [u8; 24],
+    pub head: [u8; 32],
     /// How many of `head` are set.
     pub head_length: u8,
     /// For a first fragment: octets of extension headers between the Fragment header and the upper layer; `u16::MAX` if

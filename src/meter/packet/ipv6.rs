@@ -191,8 +191,10 @@ pub struct Walk {
     pub short: bool,
     /// Whether the walk ended at the Fragment header of a later fragment.
     pub later: bool,
-    /// Fields of the first Fragment header.
+    /// Fields of the first Fragment header that is not atomic, else of the first.
     pub fragment: Option<Fragment>,
+    /// Octet of the packet behind that header.
+    pub fragmentable: usize,
     /// SPI of the first AH or ESP header.
     pub spi: Option<u32>,
     /// The first Segment Routing Header.
@@ -238,11 +240,10 @@ impl Walk {
 pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit: u32) -> Walk {
     let mut walk = Walk { protocol: first, ..Walk::default() };
     let mut at = HEADER;
-    let mut fragmentable = HEADER;
     for count in 0.. {
         let kind = walk.protocol;
         if !is_extension(kind) {
-            walk.upper(kind, at, fragmentable);
+            walk.upper(kind, at);
             if at > packet.len() {
                 walk.upper = None;
                 return walk.ends_before(at, length);
@@ -278,7 +279,6 @@ pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit
                     walk.later = true;
                     return walk;
                 }
-                fragmentable = at + 8;
                 8
             }
             _ => {
@@ -329,7 +329,7 @@ impl Walk {
     }
 
     /// The chain ends at `at` with `protocol`, which is not an extension header.
-    fn upper(&mut self, protocol: u8, at: usize, fragmentable: usize) {
+    fn upper(&mut self, protocol: u8, at: usize) {
         match protocol {
             next_header::NONE => self.chain.headers |= bit::NO_NEXT,
             _ if is_unknown(protocol) => self.chain.headers |= bit::UNKNOWN,
@@ -337,7 +337,7 @@ impl Walk {
         }
         self.upper = Some(at);
         if let Some(fragment) = &mut self.fragment {
-            fragment.upper_offset = (at - fragmentable) as u16;
+            fragment.upper_offset = (at - self.fragmentable) as u16;
         }
     }
 
@@ -397,8 +397,10 @@ fn read_fragment(walk: &mut Walk, packet: &[u8], header: &[u8], at: usize, lengt
     let bit = if later { bit::FRAGMENT_LATER } else { bit::FRAGMENT_FIRST };
     walk.add(next_header::FRAGMENT, bit, 8, at);
     // An atomic one says nothing of the datagram: a real fragment behind it does.
-    if walk.fragment.is_none_or(|fragment| fragment.atomic()) {
+    let atomic = !later && bits & 1 == 0;
+    if walk.fragment.is_none_or(|earlier| earlier.atomic() && !atomic) {
         let part = packet.get(at + 8..).unwrap_or(&[]);
+        walk.fragmentable = at + 8;
         walk.fragment = Some(
             Fragment {
                 identification: be32(header, 4).unwrap_or(0),

@@ -142,6 +142,7 @@ impl Ip {
         let later = header.fragment.is_some_and(|fragment| fragment.offset != 0);
         let addresses = (&header.source, &header.destination);
         self.read_upper(packet, link, header.protocol, false, at, later, addresses);
+        self.read_tiny(Some(header.header_length), header.protocol, false, false);
         Ok(())
     }
 
@@ -172,7 +173,7 @@ impl Ip {
         if walk.any() {
             facts.features |= feature::HEADERS;
         }
-        if walk.cut {
+        if !walk.chain.complete {
             facts.features |= feature::CHAIN_CUT | feature::HEADERS;
         }
         self.detail.chain = walk.chain;
@@ -201,10 +202,19 @@ impl Ip {
             walk.cut || walk.later,
             (&header.source, &header.destination),
         );
-        if let Some(fragment) = &mut self.detail.fragment {
-            fragment.tiny |= walk.short && fragment.offset == 0 && fragment.more();
-        }
+        self.read_tiny(walk.upper, walk.protocol, true, walk.short);
         Ok(())
+    }
+
+    /// Whether a first fragment ends, by its own length, before the ports (RFC 7112). `at`: where the upper layer begins;
+    /// `short`: the chain before it does not fit.
+    fn read_tiny(&mut self, at: Option<usize>, protocol: u8, ipv6: bool, short: bool) {
+        let ports = transport::port_octets(protocol, ipv6);
+        let end = self.facts.length as usize;
+        if let Some(fragment) = &mut self.detail.fragment {
+            let lacks = short || ports > 0 && at.is_some_and(|at| at + ports > end);
+            fragment.tiny = fragment.offset == 0 && fragment.more() && lacks;
+        }
     }
 
     /// Ports, flags and options, and the key. `at`: where the upper layer begins in `packet`, if it is there;
@@ -241,14 +251,6 @@ impl Ip {
             }
         }
         self.facts.tcp_flags = upper.tcp_flags;
-        if let Some(fragment) = &mut self.detail.fragment
-            && fragment.offset == 0
-            && fragment.more()
-            && let Some(at) = at
-        {
-            let needed = at + transport::port_octets(protocol, ipv6);
-            fragment.tiny = upper.unknown && needed > self.facts.length as usize;
-        }
         let (vlan, customer) = vlans(&self.detail.layer2);
         self.facts.key = Key([
             word(source, 0),

@@ -9,6 +9,9 @@ use crate::capture::Frame;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Octets of a fragment's piece that are looked at for ports.
+const PIECE: usize = 32;
+
 /// What the key has where ports go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ports {
@@ -69,7 +72,7 @@ pub struct Facts {
     pub tcp_options: TcpOptions,
     /// The fragment header.
     pub fragment: Option<FragmentField>,
-    /// The captured octets of the piece of the datagram, if the packet is a fragment and not atomic.
+    /// The first captured octets of the piece of the datagram, if the packet is a fragment and not atomic.
     pub piece: Vec<u8>,
     /// Octets of that piece, captured or not; at most 65535.
     pub piece_length: u64,
@@ -104,10 +107,10 @@ pub(super) fn read<'a>(located: &Located<'a>, limit: Option<usize>) -> (Facts, O
         || facts.upper.is_some_and(|upper| ports_are_short(&facts, packet, upper));
     facts.tiny = first && short;
     if let Some(fragment) = facts.fragment.clone().filter(|fragment| !fragment.atomic) {
-        facts.piece = packet.from(fragment.start).to_vec();
+        facts.piece = packet.from(fragment.start).iter().copied().take(PIECE).collect();
         facts.piece_length = packet.length().saturating_sub(fragment.start as u64).min(65_535);
         if let (Some(upper), Ports::Known(..)) = (facts.upper, facts.ports) {
-            facts.port_place = Some(upper - fragment.start);
+            facts.port_place = Some(upper - fragment.start).filter(|place| place + 4 <= PIECE);
         }
     }
     (facts, packet)

@@ -59,8 +59,8 @@
 //!    joins runs and bits (rule 3; 44 sets neither bit) and the walk stops. In either case *incomplete*.
 //!
 //! `protocolIdentifier` is the last `n`. `nextHeaderIPv6` is the fixed header's. A Hop-by-Hop header that is not first is
-//! walked like any other; the order shows in IE 516. Runs are kept up to 24; a chain with more is incomplete, its bits and
-//! length are still those of all headers.
+//! walked like any other; the order shows in IE 516. Runs are kept up to 24; a chain with more is incomplete, but
+//! the walk goes on: bits, length, protocol and ports are still those of all headers.
 //!
 //! A packet *has a chain* if it sets a bit of 515 or has a run. Chains are told apart by (bits, length, runs, complete).
 //! Of a flow: IE 515 and 64 are OR-ed over its packets, IE 517 is true if no packet's chain is incomplete, IE 518 is of
@@ -78,11 +78,11 @@
 //!
 //! # 4 The upper layer
 //!
-//! Read unless the packet is a fragment that is not first, or the chain is incomplete.
+//! Read unless the packet is a fragment that is not first, or the walk stopped before the upper layer.
 //! - TCP 6, UDP 17, DCCP 33, SCTP 132, UDP-Lite 136: ports are the first 4 octets. ICMP (1, in IPv4) and ICMPv6 (58, in IPv6): type and
 //!   code are the first 2; in the key they stand as type × 256 + code for the destination port, source port 0.
 //!   If they are not seen, the *ports are unknown*: 0, and the key has a mark of its own. Other protocols: ports 0, no mark.
-//! - Ports are unknown, too, when the chain is incomplete or ends at a Fragment header with an offset (rule 8); a later
+//! - Ports are unknown, too, when the walk stopped before the upper layer (rules 2, 4, 6, 9) or at a Fragment header with an offset (rule 8); a later
 //!   fragment has those of its datagram (section 6).
 //! - `tcpControlBits`: octets 12–13 without the data offset (12 bits, RFC 9565), if both are seen; OR-ed.
 //! - TCP options: from octet 20 to data offset × 4, as far as seen. A kind sets its bit of IE 520 as soon as it is read; 0 ends; a length below 2, or beyond the options or what is seen, ends. Kinds 253 and 254 that are
@@ -142,9 +142,9 @@
 //! The verdict is counted in the record that counts the packet.
 //!
 //! **Ports rewritten.** The port octets are those of the datagram's first first fragment with ports (ports protocols only, not
-//! ICMP), at their place in the datagram. A fragment that arrives after it, is an overlap, and shows (captured) at least one of these
-//! octets with another value, sets *ports rewritten*; the rewritten port is the destination port with the octets that
-//! it shows in place of the old ones. A record keeps that of its first rewrite.
+//! ICMP), at their place in the datagram. A fragment that arrives after it, is an overlap, and shows at least one of these octets with another value, sets *ports rewritten*; the rewritten port is the destination port with the octets that
+//! it shows in place of the old ones. A record keeps that of its first rewrite. Of each piece the first 32 octets are
+//! looked at, if captured: a meter at line rate cannot keep more `[choice]`.
 //!
 //! **Complete**: offset 0 seen, a fragment with M 0 seen, and the ranges cover 0 to the end of (the first of) those. *Incomplete
 //! datagrams* of a record: +1 when the first packet of a datagram is counted in it, −1 (not below 0) when a packet counted in it
