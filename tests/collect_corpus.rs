@@ -1,5 +1,7 @@
 //! Every vendor export of the corpus through the collector: no panic, and the counts of the corpus's own index.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
+
 use ie_registry::ie;
 use sixtap::collect::{Collector, Event, Input, Limits, Received, Record, Version};
 use std::collections::BTreeMap;
