@@ -116,7 +116,12 @@ fn decode(c: &mut Criterion) {
             });
         });
     };
-    run("records", Box::new(|record| { black_box(record.octets); }));
+    run(
+        "records",
+        Box::new(|record| {
+            black_box(record.octets);
+        }),
+    );
     run(
         "fields",
         Box::new(|record| {

@@ -3,6 +3,7 @@
 //! One file a command. Exit status: 0 done, 1 findings or lost data where asked to fail on it, 2 usage or configuration,
 //! 3 environment (permission, NIC, kernel). A closed pipe on standard output is a normal end.
 
+mod elements;
 mod facts;
 mod probe;
 mod show;
@@ -34,6 +35,8 @@ enum Command {
     Probe(Box<probe::ProbeArgs>),
     /// Show the records of an export: a file, a capture, a socket.
     Show(show::ShowArgs),
+    /// List every element known and which template carries it.
+    Elements(elements::ElementsArgs),
     /// Show the facts of each packet of a capture, one JSON object a line (for comparing parsers).
     #[command(hide = true)]
     Facts(facts::FactsArgs),
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
     let outcome = match words.command {
         Command::Probe(args) => probe::run(*args),
         Command::Show(args) => show::run(&args),
+        Command::Elements(args) => elements::run(&args),
         Command::Facts(args) => facts::run(&args),
     };
     match outcome {
