@@ -148,3 +148,22 @@ fn no_flow_is_evicted_before_the_table_is_full() {
         assert_eq!(table.len(), capacity);
     }
 }
+
+proptest! {
+    #[test]
+    fn tags_compare_the_same_on_every_machine(tags: [u16; SLOTS], tag: u16, at in 0..SLOTS) {
+        let mut tags = tags;
+        prop_assert_eq!(matches(&tags, tag), matches_portable(&tags, tag));
+        tags[at] = tag;
+        prop_assert_eq!(matches(&tags, tag), matches_portable(&tags, tag));
+        prop_assert!(matches(&tags, tag) >> at & 1 == 1);
+    }
+
+    #[test]
+    fn keys_compare_as_their_words_do(left: [u64; 6], at in 0usize..6, bit in 0u32..64) {
+        let mut right = left;
+        prop_assert!(same(&Key(left), &Key(right)));
+        right[at] ^= 1 << bit;
+        prop_assert!(!same(&Key(left), &Key(right)));
+    }
+}
