@@ -372,19 +372,26 @@ mod tests {
                 let packet = etherparse::PacketHeaders::from_ethernet_slice(frame).unwrap();
                 let (ip, payload) = (packet.net.unwrap(), packet.payload.slice());
                 let (written, right) = match (packet.transport.unwrap(), &ip) {
-                    (etherparse::TransportHeader::Tcp(tcp), etherparse::NetHeaders::Ipv6(ip, _)) => {
-                        (tcp.checksum, tcp.calc_checksum_ipv6(ip, payload).unwrap())
-                    }
-                    (etherparse::TransportHeader::Tcp(tcp), etherparse::NetHeaders::Ipv4(ip, _)) => {
-                        (tcp.checksum, tcp.calc_checksum_ipv4(ip, payload).unwrap())
-                    }
-                    (etherparse::TransportHeader::Udp(udp), etherparse::NetHeaders::Ipv6(ip, _)) => {
-                        (udp.checksum, udp.calc_checksum_ipv6(ip, payload).unwrap())
-                    }
-                    (etherparse::TransportHeader::Udp(udp), etherparse::NetHeaders::Ipv4(ip, _)) => {
-                        (udp.checksum, udp.calc_checksum_ipv4(ip, payload).unwrap())
-                    }
-                    (etherparse::TransportHeader::Icmpv6(icmp), etherparse::NetHeaders::Ipv6(ip, _)) => {
+                    (
+                        etherparse::TransportHeader::Tcp(tcp),
+                        etherparse::NetHeaders::Ipv6(ip, _),
+                    ) => (tcp.checksum, tcp.calc_checksum_ipv6(ip, payload).unwrap()),
+                    (
+                        etherparse::TransportHeader::Tcp(tcp),
+                        etherparse::NetHeaders::Ipv4(ip, _),
+                    ) => (tcp.checksum, tcp.calc_checksum_ipv4(ip, payload).unwrap()),
+                    (
+                        etherparse::TransportHeader::Udp(udp),
+                        etherparse::NetHeaders::Ipv6(ip, _),
+                    ) => (udp.checksum, udp.calc_checksum_ipv6(ip, payload).unwrap()),
+                    (
+                        etherparse::TransportHeader::Udp(udp),
+                        etherparse::NetHeaders::Ipv4(ip, _),
+                    ) => (udp.checksum, udp.calc_checksum_ipv4(ip, payload).unwrap()),
+                    (
+                        etherparse::TransportHeader::Icmpv6(icmp),
+                        etherparse::NetHeaders::Ipv6(ip, _),
+                    ) => {
                         let right =
                             icmp.icmp_type.calc_checksum(ip.source, ip.destination, payload);
                         (icmp.checksum, right.unwrap())
