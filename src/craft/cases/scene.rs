@@ -216,10 +216,6 @@ impl<'p> Scene<'p> {
         self.plan.source_mac
     }
 
-    pub(super) fn destination_mac(&self) -> [u8; 6] {
-        self.plan.destination_mac
-    }
-
     /// Sets how far frames are apart; their times then matter.
     pub(super) fn every(&mut self, milliseconds: u64) {
         self.gap = milliseconds * MILLISECOND;
