@@ -3,6 +3,7 @@
 //! One file a command. Exit status: 0 done, 1 findings or lost data where asked to fail on it, 2 usage or configuration,
 //! 3 environment (permission, NIC, kernel). A closed pipe on standard output is a normal end.
 
+mod craft;
 mod elements;
 mod facts;
 mod probe;
@@ -37,6 +38,8 @@ enum Command {
     Show(show::ShowArgs),
     /// List every element known and which template carries it.
     Elements(elements::ElementsArgs),
+    /// Make traffic whose truth is known: labelled IPv6 cases, attacks, load.
+    Craft(Box<craft::CraftArgs>),
     /// Show the facts of each packet of a capture, one JSON object a line (for comparing parsers).
     #[command(hide = true)]
     Facts(facts::FactsArgs),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Probe(args) => probe::run(*args),
         Command::Show(args) => show::run(&args),
         Command::Elements(args) => elements::run(&args),
+        Command::Craft(args) => craft::run(&args),
         Command::Facts(args) => facts::run(&args),
     };
     match outcome {

@@ -9,6 +9,7 @@ mod checksum;
 mod header;
 pub mod load;
 mod random;
+pub mod send;
 mod transport;
 pub mod truth;
 mod write;
