@@ -5,6 +5,7 @@
 
 mod craft;
 mod elements;
+mod doctor;
 mod facts;
 mod probe;
 mod show;
@@ -40,6 +41,8 @@ enum Command {
     Elements(elements::ElementsArgs),
     /// Make traffic whose truth is known: labelled IPv6 cases, attacks, load.
     Craft(Box<craft::CraftArgs>),
+    /// Tell what this machine and a NIC will give, and why.
+    Doctor(doctor::DoctorArgs),
     /// Show the facts of each packet of a capture, one JSON object a line (for comparing parsers).
     #[command(hide = true)]
     Facts(facts::FactsArgs),
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Elements(args) => elements::run(&args),
         Command::Craft(args) => craft::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Facts(args) => facts::run(&args),
     };
     match outcome {

@@ -1,24 +1,30 @@
-//! What a driver says of its queues, rings and offloads (ethtool over generic netlink).
+//! What a driver says of its queues, rings, hash and offloads, and changes of them (ethtool).
 //!
-//! In: an ifIndex. Out: numbers, `None` where the driver does not say.
+//! In: an interface. Out: numbers, `None` where the driver does not say. Netlink where the kernel has it (5.6 on), ioctl for
+//! the fields that are hashed.
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 
-use super::netlink::{Ask, Netlink, attribute, put_attribute, put_nested, u16_at, u32_at};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-const GENL_ID_CTRL: u16 = 16;
-const CTRL_CMD_GETFAMILY: u8 = 3;
-const CTRL_ATTR_FAMILY_ID: u16 = 1;
-const CTRL_ATTR_FAMILY_NAME: u16 = 2;
-/// Octets of `struct genlmsghdr`: command, version, two reserved.
-const GENLMSGHDR: usize = 4;
+use super::super::packet_socket::option;
+use super::Interface;
+use super::netlink::{
+    Attributes, Family, attribute, put_attribute, put_nested, text, u32_at, u64_at,
+};
 
+const ETHTOOL_MSG_FEATURES_GET: u8 = 11;
+const ETHTOOL_MSG_FEATURES_SET: u8 = 12;
 const ETHTOOL_MSG_RINGS_GET: u8 = 15;
 const ETHTOOL_MSG_CHANNELS_GET: u8 = 17;
-const ETHTOOL_A_HEADER: u16 = 1;
-const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
+const ETHTOOL_MSG_RSS_GET: u8 = 38;
 
-/// Attribute types of ring and channel answers (`linux/ethtool_netlink.h`).
+/// Attribute types (`linux/ethtool_netlink.h`).
+mod header {
+    pub(super) const HEADER: u16 = 1;
+    pub(super) const DEV_INDEX: u16 = 1;
+}
 mod rings {
     pub(super) const RX_MAX: u16 = 2;
     pub(super) const RX: u16 = 6;
@@ -28,6 +34,22 @@ mod channels {
     pub(super) const COMBINED_MAX: u16 = 5;
     pub(super) const RX_COUNT: u16 = 6;
     pub(super) const COMBINED_COUNT: u16 = 9;
+}
+mod rss {
+    pub(super) const HFUNC: u16 = 3;
+    pub(super) const HKEY: u16 = 5;
+    pub(super) const INPUT_XFRM: u16 = 6;
+}
+mod features {
+    pub(super) const HW: u16 = 2;
+    pub(super) const WANTED: u16 = 3;
+    pub(super) const ACTIVE: u16 = 4;
+}
+mod bitset {
+    pub(super) const BITS: u16 = 3;
+    pub(super) const BIT: u16 = 1;
+    pub(super) const BIT_NAME: u16 = 2;
+    pub(super) const BIT_VALUE: u16 = 3;
 }
 
 /// A number now and the most it can be.
@@ -39,11 +61,31 @@ pub struct Amount {
     pub most: u32,
 }
 
-/// The `ethtool` generic netlink family.
+/// How a NIC spreads packets over its queues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rss {
+    /// Hash function, by name.
+    pub function: &'static str,
+    /// The key, as it is in the NIC.
+    pub key: Vec<u8>,
+    /// The NIC makes both directions of a flow hash alike (`symmetric-xor`, `symmetric-or-xor`).
+    pub symmetric: bool,
+}
+
+/// Kinds of packets whose hash fields a driver lets choose (`linux/ethtool.h`).
+pub const FLOW_TYPES: [(u32, &str); 6] =
+    [(1, "tcp4"), (2, "udp4"), (3, "sctp4"), (5, "tcp6"), (6, "udp6"), (7, "sctp6")];
+
+/// Source and destination address (RXH_IP_SRC, RXH_IP_DST), and nothing else.
+pub const HASH_ADDRESSES: u64 = 1 << 4 | 1 << 5;
+
+/// ethtool for one interface.
 #[derive(Debug)]
 pub struct Ethtool {
-    netlink: Netlink,
-    family: u16,
+    family: Family,
+    socket: OwnedFd,
+    index: u32,
+    name: String,
 }
 
 impl Ethtool {
@@ -51,27 +93,24 @@ impl Ethtool {
     ///
     /// # Errors
     /// Generic netlink cannot be used, or the kernel has no ethtool family (before 5.6).
-    pub fn open() -> io::Result<Self> {
-        let mut netlink = Netlink::generic()?;
-        let mut body = vec![CTRL_CMD_GETFAMILY, 1, 0, 0];
-        put_attribute(&mut body, CTRL_ATTR_FAMILY_NAME, b"ethtool\0");
-        let mut family = None;
-        netlink.request(GENL_ID_CTRL, Ask::One, &body, |_, answer| {
-            family = answer
-                .get(GENLMSGHDR..)
-                .and_then(|attributes| attribute(attributes, CTRL_ATTR_FAMILY_ID))
-                .and_then(|value| u16_at(value, 0));
-        })?;
-        match family {
-            Some(family) => Ok(Self { netlink, family }),
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
+    pub fn open(interface: &Interface) -> io::Result<Self> {
+        Ok(Self {
+            family: Family::open("ethtool")?,
+            socket: socket_with(
+                AddressFamily::INET,
+                SocketType::DGRAM,
+                SocketFlags::CLOEXEC,
+                None,
+            )?,
+            index: interface.index,
+            name: interface.name.clone(),
+        })
     }
 
     /// Receive queues in use: receive-only and combined channels.
     #[must_use]
-    pub fn receive_queues(&mut self, interface: u32) -> Option<Amount> {
-        let answer = self.get(ETHTOOL_MSG_CHANNELS_GET, interface)?;
+    pub fn receive_queues(&mut self) -> Option<Amount> {
+        let answer = self.get(ETHTOOL_MSG_CHANNELS_GET)?;
         let sum =
             |kinds: [u16; 2]| kinds.into_iter().filter_map(|kind| number(&answer, kind)).sum();
         let amount = Amount {
@@ -83,26 +122,151 @@ impl Ethtool {
 
     /// Descriptors in a receive ring of the NIC.
     #[must_use]
-    pub fn receive_ring(&mut self, interface: u32) -> Option<Amount> {
-        let answer = self.get(ETHTOOL_MSG_RINGS_GET, interface)?;
+    pub fn receive_ring(&mut self) -> Option<Amount> {
+        let answer = self.get(ETHTOOL_MSG_RINGS_GET)?;
         let now = number(&answer, rings::RX)?;
         Some(Amount { now, most: number(&answer, rings::RX_MAX).unwrap_or(now) })
     }
 
-    /// Attributes of the answer to a question about one interface; `None` when the driver does not answer it.
-    fn get(&mut self, command: u8, interface: u32) -> Option<Vec<u8>> {
-        let mut body = vec![command, 1, 0, 0];
-        let mut header = Vec::new();
-        put_attribute(&mut header, ETHTOOL_A_HEADER_DEV_INDEX, &interface.to_ne_bytes());
-        put_nested(&mut body, ETHTOOL_A_HEADER, &header);
-        let mut attributes = None;
-        let answer = self.netlink.request(self.family, Ask::One, &body, |_, answer| {
-            attributes = answer.get(GENLMSGHDR..).map(<[u8]>::to_vec);
-        });
-        answer.ok().and(attributes)
+    /// Hash function and key.
+    #[must_use]
+    pub fn rss(&mut self) -> Option<Rss> {
+        let answer = self.get(ETHTOOL_MSG_RSS_GET)?;
+        let function = match number(&answer, rss::HFUNC)? {
+            0x1 => "toeplitz",
+            0x2 => "xor",
+            0x4 => "crc32",
+            _ => "unknown",
+        };
+        let key = attribute(&answer, rss::HKEY).unwrap_or_default().to_vec();
+        Some(Rss {
+            function,
+            key,
+            symmetric: number(&answer, rss::INPUT_XFRM).is_some_and(|bits| bits != 0),
+        })
     }
+
+    /// Names of the features that are on.
+    #[must_use]
+    pub fn features(&mut self) -> Option<Vec<String>> {
+        let answer = self.get(ETHTOOL_MSG_FEATURES_GET)?;
+        Some(names(attribute(&answer, features::ACTIVE)?))
+    }
+
+    /// Names of the features that can be changed.
+    #[must_use]
+    pub fn changeable_features(&mut self) -> Option<Vec<String>> {
+        let answer = self.get(ETHTOOL_MSG_FEATURES_GET)?;
+        Some(names(attribute(&answer, features::HW)?))
+    }
+
+    /// Turns a feature on or off.
+    ///
+    /// # Errors
+    /// EPERM, EOPNOTSUPP; `Other` when the driver took the request and did not follow it.
+    pub fn set_feature(&mut self, name: &str, on: bool) -> io::Result<()> {
+        let mut bit = Vec::new();
+        put_attribute(&mut bit, bitset::BIT_NAME, &[name.as_bytes(), b"\0"].concat());
+        if on {
+            put_attribute(&mut bit, bitset::BIT_VALUE, &[]);
+        }
+        let mut bits = Vec::new();
+        put_nested(&mut bits, bitset::BIT, &bit);
+        let mut wanted = Vec::new();
+        put_nested(&mut wanted, bitset::BITS, &bits);
+        let mut body = self.header();
+        put_nested(&mut body, features::WANTED, &wanted);
+        self.family.ask(ETHTOOL_MSG_FEATURES_SET, &body)?;
+        let is_on = self.features().is_some_and(|active| active.iter().any(|found| found == name));
+        if is_on == on { Ok(()) } else { Err(io::Error::other("the driver keeps it as it is")) }
+    }
+
+    /// Fields that are hashed for a kind of packet of [`FLOW_TYPES`] (RXH_ bits).
+    #[must_use]
+    pub fn hash_fields(&self, flow_type: u32) -> Option<u64> {
+        const ETHTOOL_GRXFH: u32 = 0x29;
+        let mut request = rxnfc(ETHTOOL_GRXFH, flow_type, 0);
+        option::ethtool(self.socket.as_fd(), &self.name, &mut request).ok()?;
+        u64_at(&request, 8)
+    }
+
+    /// Chooses the fields that are hashed for a kind of packet.
+    ///
+    /// # Errors
+    /// EPERM; EOPNOTSUPP or EINVAL where the driver cannot.
+    pub fn set_hash_fields(&self, flow_type: u32, fields: u64) -> io::Result<()> {
+        const ETHTOOL_SRXFH: u32 = 0x2a;
+        let mut request = rxnfc(ETHTOOL_SRXFH, flow_type, fields);
+        option::ethtool(self.socket.as_fd(), &self.name, &mut request)
+    }
+
+    fn header(&self) -> Vec<u8> {
+        let mut header = Vec::new();
+        put_attribute(&mut header, header::DEV_INDEX, &self.index.to_ne_bytes());
+        let mut body = Vec::new();
+        put_nested(&mut body, header::HEADER, &header);
+        body
+    }
+
+    /// Attributes of the answer; `None` when the driver does not answer.
+    fn get(&mut self, command: u8) -> Option<Vec<u8>> {
+        let body = self.header();
+        self.family.ask(command, &body).ok()
+    }
+}
+
+/// The beginning of `struct ethtool_rxnfc`, which is all that these commands use: command, flow type, data.
+fn rxnfc(command: u32, flow_type: u32, data: u64) -> Vec<u8> {
+    [&command.to_ne_bytes()[..], &flow_type.to_ne_bytes(), &data.to_ne_bytes()].concat()
+}
+
+/// Names of the bits that are set in a bitset with names.
+fn names(set: &[u8]) -> Vec<String> {
+    let listed = attribute(set, bitset::BITS).unwrap_or_default();
+    // With a mask every bit is listed, those that are set with a value; without one only those that are set.
+    const NOMASK: u16 = 1;
+    let all = attribute(set, NOMASK).is_some();
+    Attributes(listed)
+        .filter(|(_, bit)| all || attribute(bit, bitset::BIT_VALUE).is_some())
+        .filter_map(|(_, bit)| attribute(bit, bitset::BIT_NAME).map(text))
+        .collect()
 }
 
 fn number(attributes: &[u8], kind: u16) -> Option<u32> {
     attribute(attributes, kind).and_then(|value| u32_at(value, 0))
+}
+
+/// What a driver can do with XDP (`netdev` generic netlink family, kernel 6.3 on).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XdpFeatures {
+    /// Programs in the driver, with redirect.
+    pub native: bool,
+    /// AF_XDP zero-copy.
+    pub zero_copy: bool,
+    /// Frames of several buffers.
+    pub multi_buffer: bool,
+    /// Buffers a zero-copy frame may have; 1: no multi-buffer.
+    pub zero_copy_buffers: u32,
+}
+
+/// Asks the driver of the interface. `None`: the kernel is too old to say.
+#[must_use]
+pub fn xdp_features(interface: &Interface) -> Option<XdpFeatures> {
+    const NETDEV_CMD_DEV_GET: u8 = 1;
+    const IFINDEX: u16 = 1;
+    const XDP_FEATURES: u16 = 3;
+    const XDP_ZC_MAX_SEGS: u16 = 4;
+    const BASIC_AND_REDIRECT: u64 = 1 | 1 << 1;
+    const XSK_ZEROCOPY: u64 = 1 << 3;
+    const RX_SG: u64 = 1 << 5;
+    let mut body = Vec::new();
+    put_attribute(&mut body, IFINDEX, &interface.index.to_ne_bytes());
+    let answer = Family::open("netdev").ok()?.ask(NETDEV_CMD_DEV_GET, &body).ok()?;
+    let bits = attribute(&answer, XDP_FEATURES).and_then(|value| u64_at(value, 0))?;
+    Some(XdpFeatures {
+        native: bits & BASIC_AND_REDIRECT == BASIC_AND_REDIRECT,
+        zero_copy: bits & XSK_ZEROCOPY != 0,
+        multi_buffer: bits & RX_SG != 0,
+        zero_copy_buffers: number(&answer, XDP_ZC_MAX_SEGS).unwrap_or(1),
+    })
 }

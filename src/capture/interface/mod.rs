@@ -7,6 +7,7 @@
 pub(crate) mod baseline;
 pub mod ethtool;
 pub(crate) mod netlink;
+mod own;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

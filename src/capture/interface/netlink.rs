@@ -116,6 +116,48 @@ impl Netlink {
     }
 }
 
+/// A family of generic netlink.
+#[derive(Debug)]
+pub(crate) struct Family {
+    netlink: Netlink,
+    number: u16,
+}
+
+/// Octets of `struct genlmsghdr`: command, version, two reserved.
+const GENLMSGHDR: usize = 4;
+
+impl Family {
+    /// Looks a family up by name.
+    ///
+    /// # Errors
+    /// Generic netlink cannot be used, or the kernel has no such family (ENOENT).
+    pub(crate) fn open(name: &str) -> io::Result<Self> {
+        const GENL_ID_CTRL: u16 = 16;
+        const CTRL_CMD_GETFAMILY: u8 = 3;
+        const CTRL_ATTR_FAMILY_ID: u16 = 1;
+        const CTRL_ATTR_FAMILY_NAME: u16 = 2;
+        let mut control = Self { netlink: Netlink::generic()?, number: GENL_ID_CTRL };
+        let mut attributes = Vec::new();
+        put_attribute(&mut attributes, CTRL_ATTR_FAMILY_NAME, &[name.as_bytes(), b"\0"].concat());
+        let answer = control.ask(CTRL_CMD_GETFAMILY, &attributes)?;
+        let number = attribute(&answer, CTRL_ATTR_FAMILY_ID).and_then(|value| u16_at(value, 0));
+        Ok(Self { number: number.ok_or(io::ErrorKind::NotFound)?, ..control })
+    }
+
+    /// One command; the attributes of the last answer, none when there was only an acknowledgement.
+    ///
+    /// # Errors
+    /// The kernel's errno.
+    pub(crate) fn ask(&mut self, command: u8, attributes: &[u8]) -> io::Result<Vec<u8>> {
+        let body = [&[command, 1, 0, 0], attributes].concat();
+        let mut found = Vec::new();
+        self.netlink.request(self.number, Ask::One, &body, |_, answer| {
+            found = answer.get(GENLMSGHDR..).unwrap_or_default().to_vec();
+        })?;
+        Ok(found)
+    }
+}
+
 struct MessageHeader {
     kind: u16,
     sequence: u32,

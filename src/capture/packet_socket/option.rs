@@ -111,3 +111,36 @@ pub(crate) fn bind_packet(socket: BorrowedFd<'_>, interface: u32) -> io::Result<
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// One ethtool request over ioctl, for what netlink does not have. `data` begins with the command and is overwritten by the
+/// answer; it must be at least as long as the structure of that command.
+///
+/// # Errors
+/// The kernel's errno: EOPNOTSUPP where the driver does not know the request.
+pub(crate) fn ethtool(socket: BorrowedFd<'_>, interface: &str, data: &mut [u8]) -> io::Result<()> {
+    const SIOCETHTOOL: libc::c_ulong = 0x8946;
+    /// `struct ifreq` as this request uses it.
+    #[repr(C)]
+    struct Request {
+        name: [u8; 16],
+        data: *mut u8,
+        rest: [u8; 16],
+    }
+    /// Octets of the longest structure of the commands used here, `struct ethtool_rxnfc`.
+    const LONGEST: usize = 256;
+    let mut name = [0; 16];
+    let taken = interface.as_bytes().get(..15).unwrap_or(interface.as_bytes());
+    name[..taken.len()].copy_from_slice(taken);
+    let mut room = data.to_vec();
+    room.resize(data.len().max(LONGEST), 0);
+    let mut request = Request { name, data: room.as_mut_ptr(), rest: [0; 16] };
+    // SAFETY: the kernel reads the request, and reads and writes at most the structure of the command at `data`, which is
+    // shorter than `room`; both live until the call returns.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let length = data.len();
+    data.copy_from_slice(&room[..length]);
+    Ok(())
+}

@@ -15,7 +15,7 @@
 //! - Every frame the program redirected is lent, or in exactly one of the socket's loss counters.
 
 mod mode;
-mod permit;
+pub mod permit;
 mod program;
 mod queue;
 mod source;
@@ -165,8 +165,7 @@ fn queues(options: &Options, interface: &Interface) -> Result<Vec<u32>, CaptureE
 
 /// Receive queues in use.
 fn receive_queues(interface: &Interface) -> u32 {
-    let channels =
-        Ethtool::open().ok().and_then(|mut ethtool| ethtool.receive_queues(interface.index));
+    let channels = Ethtool::open(interface).ok().and_then(|mut ethtool| ethtool.receive_queues());
     channels.map_or(interface.receive_queues_at_most, |amount| amount.now).max(1)
 }
 
@@ -196,9 +195,9 @@ fn shape(options: &Options, interface: &Interface) -> Result<Shape, CaptureError
         None => 4096,
     };
     // There must be frames to feed the NIC's ring while the socket's ring is full of frames not yet taken.
-    let nic_ring = Ethtool::open()
+    let nic_ring = Ethtool::open(interface)
         .ok()
-        .and_then(|mut ethtool| ethtool.receive_ring(interface.index))
+        .and_then(|mut ethtool| ethtool.receive_ring())
         .map_or(1024, |ring| ring.now);
     let frames = nic_ring.saturating_add(options.ring).max(2 * BATCH as u32);
     Ok(Shape {

@@ -1,6 +1,4 @@
-//! Whether AF_XDP may and can be used, each obstacle with its cure.
-
-use std::net::IpAddr;
+//! Whether AF_XDP may and can be used: every obstacle with its cure.
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -12,7 +10,7 @@ use super::super::interface::{Interface, ProgramMode};
 use super::{Options, program};
 
 /// Capabilities that opening takes. None is needed afterwards.
-const NEEDED: [(CapabilitySet, &str); 3] = [
+pub const NEEDED: [(CapabilitySet, &str); 3] = [
     (CapabilitySet::NET_RAW, "CAP_NET_RAW"),
     (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
     (CapabilitySet::BPF, "CAP_BPF"),
@@ -32,7 +30,7 @@ pub(super) fn interface(options: &Options) -> Result<Interface, CaptureError> {
         return Err(environment(format!("{name} is down: `ip link set {name} up`")));
     }
     if !options.steal
-        && let Some(reason) = carries_own_traffic(&interface)
+        && let Some(reason) = interface.own_traffic()
     {
         return Err(environment(format!(
             "{name} {reason}, and AF_XDP takes every frame away from the kernel: this machine would be cut off there. \
@@ -42,55 +40,9 @@ pub(super) fn interface(options: &Options) -> Result<Interface, CaptureError> {
     Ok(interface)
 }
 
-/// Why the kernel needs the frames of the interface itself. Link-local IPv6 addresses come by themselves with every
-/// interface that is up, so they alone say nothing.
-pub(super) fn carries_own_traffic(interface: &Interface) -> Option<String> {
-    if let Some(reason) = own_traffic_of(interface) {
-        return Some(reason);
-    }
-    let all = Interface::all().unwrap_or_default();
-    if let Some(controller) = all.iter().find(|other| Some(other.index) == interface.controller)
-        && let Some(reason) = own_traffic_of(controller)
-    {
-        return Some(format!("is a port of {}, which {reason}", controller.name));
-    }
-    // VLANs and macvlans on top of it. A veth names its other end in the same place: that is no traffic of its own.
-    all.iter()
-        .filter(|upper| {
-            upper.link == Some(interface.index) && upper.kind.as_deref() != Some("veth")
-        })
-        .find_map(|upper| Some(format!("carries {}, which {}", upper.name, own_traffic_of(upper)?)))
-}
-
-fn own_traffic_of(interface: &Interface) -> Option<String> {
-    let addresses = interface.addresses().unwrap_or_default();
-    if let Some(address) = addresses.iter().find(|address| !is_link_local(address)) {
-        return Some(format!("carries this machine's address {address}"));
-    }
-    let default_route = interface.has_default_route().unwrap_or(false);
-    default_route.then(|| "carries the default route".to_owned())
-}
-
-fn is_link_local(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    }
-}
-
 /// The capabilities, by name.
 pub(super) fn capabilities() -> Result<(), CaptureError> {
-    let Ok(sets) = of_thread(None) else { return Ok(()) };
-    // CAP_SYS_ADMIN stood for CAP_BPF before kernel 5.8 and still does.
-    let has = |capability| {
-        sets.effective.contains(capability)
-            || capability == CapabilitySet::BPF && sets.effective.contains(CapabilitySet::SYS_ADMIN)
-    };
-    let missing: Vec<&str> = NEEDED
-        .into_iter()
-        .filter(|&(capability, _)| !has(capability))
-        .map(|(_, name)| name)
-        .collect();
+    let missing = missing_capabilities();
     if missing.is_empty() {
         return Ok(());
     }
@@ -100,6 +52,18 @@ pub(super) fn capabilities() -> Result<(), CaptureError> {
     )))
 }
 
+/// Those of [`NEEDED`] that this process does not have.
+#[must_use]
+pub fn missing_capabilities() -> Vec<&'static str> {
+    let Ok(sets) = of_thread(None) else { return Vec::new() };
+    // CAP_SYS_ADMIN stood for CAP_BPF before kernel 5.8 and still does.
+    let has = |capability| {
+        sets.effective.contains(capability)
+            || capability == CapabilitySet::BPF && sets.effective.contains(CapabilitySet::SYS_ADMIN)
+    };
+    NEEDED.into_iter().filter(|&(capability, _)| !has(capability)).map(|(_, name)| name).collect()
+}
+
 /// A permission refused in spite of [`capabilities`]: a container, or a security module.
 pub(super) fn not_permitted(what: &str) -> CaptureError {
     CaptureError::Environment(format!(
@@ -107,13 +71,20 @@ pub(super) fn not_permitted(what: &str) -> CaptureError {
     ))
 }
 
-/// Whether the kernel has AF_XDP at all.
+/// Whether the kernel has AF_XDP at all. It looks for the family before it looks at permissions, so this needs none.
+#[must_use]
+pub fn has_af_xdp() -> bool {
+    let socket = socket_with(AddressFamily::XDP, SocketType::RAW, SocketFlags::CLOEXEC, None);
+    matches!(socket, Ok(_) | Err(Errno::PERM))
+}
+
+/// Whether AF_XDP sockets can be made here.
 pub(super) fn kernel() -> Result<(), CaptureError> {
     match socket_with(AddressFamily::XDP, SocketType::RAW, SocketFlags::CLOEXEC, None) {
         Ok(_) => Ok(()),
         Err(Errno::PERM) => Err(not_permitted("an AF_XDP socket")),
         Err(error) => Err(CaptureError::Environment(format!(
-            "this kernel has no AF_XDP ({error}): it takes Linux 4.18 with CONFIG_XDP_SOCKETS, 6.6 for jumbo frames; use --packet-socket"
+            "this kernel has no AF_XDP ({error}): it takes Linux 5.18 with CONFIG_XDP_SOCKETS, 6.6 for jumbo frames; use --packet-socket"
         ))),
     }
 }

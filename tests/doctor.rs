@@ -1,0 +1,78 @@
+//! `sixtap doctor` on a veth pair: what it says, and its exit status.
+//!
+//! Needs root; each test says so by name where it has none.
+
+#![allow(unsafe_code, reason = "system calls of the sender")]
+
+mod wire;
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use wire::in_namespace;
+
+fn doctor(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sixtap"))
+        .arg("doctor")
+        .args(arguments)
+        .output()
+        .expect("sixtap")
+}
+
+/// Verdict and text of a topic.
+fn finding(report: &Value, topic: &str) -> (String, String) {
+    let findings = report["findings"].as_array().expect("findings");
+    let found = findings.iter().find(|finding| finding["topic"] == topic);
+    let found = found.unwrap_or_else(|| panic!("no finding on {topic}: {report:#}"));
+    let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+    (text("verdict"), text("text"))
+}
+
+fn report(arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = doctor(arguments);
+    (output.status.code(), serde_json::from_slice(&output.stdout).expect("JSON"))
+}
+
+#[test]
+fn each_topic_has_its_verdict() {
+    in_namespace("each_topic_has_its_verdict", || {
+        wire::pair(1500, 2);
+        let (status, before) = report(&["rx", "--json"]);
+        assert_eq!(status, Some(0), "{before:#}");
+        assert_eq!(before["interface"], "rx");
+        assert_eq!(finding(&before, "link").0, "good");
+        assert_eq!(finding(&before, "addresses").0, "good");
+        assert_eq!(finding(&before, "driver").0, "could-be-better");
+        assert!(finding(&before, "queues").1.starts_with("2 in use"));
+        wire::run("ip", &["address", "add", "192.0.2.1/24", "dev", "rx"]);
+        let (status, owned) = report(&["rx", "--json"]);
+        assert_eq!(status, Some(3));
+        assert_eq!(owned["verdict"], "will-not-work");
+        assert!(finding(&owned, "addresses").1.contains("192.0.2.1"));
+        wire::run("ip", &["link", "set", "dev", "rx", "down"]);
+        assert_eq!(finding(&report(&["rx", "--json"]).1, "link").0, "will-not-work");
+    });
+}
+
+#[cfg(feature = "xdp")]
+#[test]
+fn trying_shows_the_mode_and_leaves_nothing() {
+    in_namespace("trying_shows_the_mode_and_leaves_nothing", || {
+        wire::pair(1500, 1);
+        let (status, tried) = report(&["rx", "--json", "--try"]);
+        assert_eq!(status, Some(0), "{tried:#}");
+        assert!(finding(&tried, "tried").1.starts_with("native, copy, multi-buffer on 1 queue"));
+        assert!(!wire::has_program("rx"));
+    });
+}
+
+#[test]
+fn words_that_cannot_be_meant_are_refused() {
+    let missing = doctor(&["no-such-if"]);
+    assert_eq!(missing.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("no interface no-such-if"));
+    assert_eq!(doctor(&["--try"]).status.code(), Some(2));
+    assert_eq!(doctor(&["--jsonn"]).status.code(), Some(2));
+    let machine = doctor(&[]);
+    assert!(String::from_utf8_lossy(&machine.stdout).contains("kernel"));
+}
