@@ -4,8 +4,8 @@
 //! 3 environment (permission, NIC, kernel). A closed pipe on standard output is a normal end.
 
 mod craft;
-mod elements;
 mod doctor;
+mod elements;
 mod facts;
 mod probe;
 mod show;
