@@ -3,8 +3,9 @@
 //! A window into [`crate::meter::packet`] for comparing it with other parsers, packet by packet.
 
 use super::{DONE, Failure};
-use crate::capture::{Poll, Source, pcap};
+use crate::capture::{Frame, Poll, Source, pcap};
 use crate::meter::packet::{self, Facts, Options, Packets, TunnelMode};
+use crate::validate::reference;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,6 +19,9 @@ pub(crate) struct FactsArgs {
     /// Read the innermost IP header instead of the outermost.
     #[arg(long)]
     inner: bool,
+    /// What the reference meter says, which shares no code with the probe's.
+    #[arg(long, conflicts_with = "inner")]
+    reference: bool,
 }
 
 pub(crate) fn run(args: &FactsArgs) -> Result<u8, Failure> {
@@ -32,6 +36,10 @@ pub(crate) fn run(args: &FactsArgs) -> Result<u8, Failure> {
         let poll = source.poll(Duration::ZERO, &mut |frames| {
             for frame in frames {
                 number += 1;
+                if args.reference {
+                    open &= writeln!(out, "{}", by_reference(number, frame)).is_ok();
+                    continue;
+                }
                 packets.clear();
                 let before = packets.outcomes;
                 packet::parse(frame, &options, &mut packets);
@@ -51,6 +59,17 @@ pub(crate) fn run(args: &FactsArgs) -> Result<u8, Failure> {
         if poll == Poll::End || !open {
             return Ok(DONE);
         }
+    }
+}
+
+fn by_reference(number: u64, frame: &Frame<'_>) -> Value {
+    match reference::of_frame(frame, None) {
+        Ok((_, facts)) => {
+            let mut line = facts.line();
+            line["packet"] = number.into();
+            line
+        }
+        Err(reason) => json!({ "packet": number, "ignored": reason.name() }),
     }
 }
 

@@ -299,39 +299,41 @@ pub fn of_frame(frame: &Frame<'_>, limit: Option<usize>) -> Result<(Link, Facts)
 }
 
 impl Facts {
-    /// One line of JSON with what other dissectors show, too.
+    /// The facts as `sixtap facts` prints them.
     #[must_use]
     pub fn line(&self) -> Value {
+        let (source, destination) = match self.ports {
+            Ports::Known(source, destination) => (source, destination),
+            Ports::Icmp(kind, code) => (0, u16::from(kind) << 8 | u16::from(code)),
+            Ports::None | Ports::Unknown => (0, 0),
+        };
+        let runs = self.chain.iter().flat_map(|chain| &chain.runs);
+        let headers: Vec<u8> =
+            runs.flat_map(|(number, count)| vec![*number; usize::from(*count)]).collect();
         let mut line = json!({
-            "version": if self.source.is_ipv4() { 4 } else { 6 },
+            "ipVersion": if self.source.is_ipv4() { 4 } else { 6 },
             "source": self.source.to_string(),
             "destination": self.destination.to_string(),
+            "protocolIdentifier": self.protocol,
+            "nextHeader": self.next_header,
+            "portsUnknown": self.ports == Ports::Unknown,
+            "sourcePort": source,
+            "destinationPort": destination,
+            "flowLabel": self.flow_label.unwrap_or(0),
+            "trafficClass": self.traffic_class,
+            "hopLimit": self.hop_limit,
             "length": self.length,
-            "traffic_class": self.traffic_class,
-            "hop_limit": self.hop_limit,
-            "protocol": self.protocol,
+            "tcpFlags": self.tcp_flags,
+            "chain": headers,
+            "chainComplete": self.complete,
         });
-        match self.ports {
-            Ports::Known(source, destination) => line["ports"] = json!([source, destination]),
-            Ports::Icmp(kind, code) => line["icmp"] = json!([kind, code]),
-            Ports::Unknown => line["ports"] = json!("unknown"),
-            Ports::None => {}
-        }
-        if self.protocol == 6 && self.upper.is_some() {
-            line["tcp_flags"] = json!(self.tcp_flags);
-        }
-        if let Some(label) = self.flow_label {
-            line["flow_label"] = json!(label);
-            line["next_header"] = json!(self.next_header);
-            line["complete"] = json!(self.complete);
-            let runs = self.chain.iter().flat_map(|chain| &chain.runs);
-            let headers: Vec<u8> =
-                runs.flat_map(|(number, count)| vec![*number; usize::from(*count)]).collect();
-            line["headers"] = json!(headers);
-        }
         if let Some(fragment) = &self.fragment {
-            let FragmentField { identification, offset, more, keep, .. } = fragment;
-            line["fragment"] = json!({"identification": identification, "offset": offset, "more": more, "keep": keep});
+            line["fragment"] = json!({
+                "identification": fragment.identification,
+                "offset": fragment.offset,
+                "flags": u8::from(fragment.keep) << 6 | u8::from(fragment.more) << 5,
+                "tiny": self.tiny,
+            });
         }
         line
     }
