@@ -60,6 +60,14 @@ pub(crate) struct ProbeArgs {
     #[arg(long, value_enum, default_value_t)]
     tunnel: Tunnel,
 
+    /// Both directions of a conversation in one record (RFC 5103); the initiator is the source.
+    #[arg(long)]
+    biflow: bool,
+
+    /// The chain of extension headers is part of the Flow Key: a record each.
+    #[arg(long)]
+    chain_key: bool,
+
     /// Most extension headers of a packet to walk; a longer chain is marked as cut.
     #[arg(long, value_name = "COUNT")]
     chain_limit: Option<u32>,
@@ -212,7 +220,11 @@ fn end(args: &ProbeArgs, outcome: &probe::Outcome) -> u8 {
 }
 
 fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
-    let (preset, detail) = preset(&args.template, args.enterprise)?;
+    let (mut preset, detail) = preset(&args.template, args.enterprise)?;
+    let detail = detail || args.biflow || args.chain_key;
+    if args.biflow {
+        preset = preset.with_reverse();
+    }
     let label_key = args.template == "covert";
     let nanoseconds = |duration: Duration| duration.as_nanos().min(u128::from(u64::MAX)) as u64;
     let defaults = Settings::default();
@@ -231,7 +243,10 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
             },
             detail,
             label_key,
+            ..Options::default()
         },
+        biflow: args.biflow,
+        chain_key: args.chain_key,
         ..defaults
     };
     let patient = args.read.is_some();
@@ -240,7 +255,7 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
         preset,
         enterprise: args.enterprise,
         domain: args.domain,
-        keys: Keys { label_and_class: label_key, ..Keys::default() },
+        keys: Keys { label_and_class: label_key, chain: args.chain_key },
         active: args.active,
         idle: args.idle,
         message_limit: args.message_size.map(usize::from),

@@ -2,32 +2,73 @@
 
 use super::chains::Chains;
 use super::fragments::Verdict;
-use super::{CHAINS, DISTINCT, Distinct, Extra, FlowRecord, Fragments, feature};
+use super::user::Values;
+use super::{CHAINS, DISTINCT, Distinct, Extra, FlowRecord, Fragments, Reverse, feature};
+use crate::meter::packet::user::Extractions;
 use crate::meter::packet::{Detail, Facts, Fragment};
 
 /// Extras in use and free. Never grows beyond the room it was made with.
 #[derive(Debug)]
 pub(super) struct Pool {
     extras: Vec<Extra>,
+    /// As many as `extras` if the plan has user-defined elements, else none.
+    values: Vec<Values>,
+    elements: Extractions,
     free: Vec<u32>,
     capacity: usize,
 }
 
+/// The pool is empty, and this is the first time that the flow finds it so, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoExtra {
+    First,
+    Again,
+}
+
 impl Pool {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { extras: Vec::with_capacity(capacity), free: Vec::with_capacity(capacity), capacity }
+    /// Sees that the flow has an extra.
+    pub(super) fn take_for(&mut self, record: &mut FlowRecord) -> Result<(), NoExtra> {
+        if record.extra != FlowRecord::NO_EXTRA {
+            return Ok(());
+        }
+        if let Some(extra) = self.take() {
+            record.extra = extra;
+            return Ok(());
+        }
+        if record.has(feature::EXTRA_LOST) {
+            return Err(NoExtra::Again);
+        }
+        record.features |= feature::EXTRA_LOST;
+        Err(NoExtra::First)
+    }
+
+    pub(super) fn new(capacity: usize, elements: Extractions) -> Self {
+        let values = if elements.is_empty() { 0 } else { capacity };
+        Self {
+            extras: Vec::with_capacity(capacity),
+            values: Vec::with_capacity(values),
+            elements,
+            free: Vec::with_capacity(capacity),
+            capacity,
+        }
     }
 
     /// An empty extra, or `None` if all are in use.
-    pub(super) fn take(&mut self) -> Option<u32> {
+    fn take(&mut self) -> Option<u32> {
         if let Some(index) = self.free.pop() {
             self.extras[index as usize] = Extra::default();
+            if let Some(values) = self.values.get_mut(index as usize) {
+                *values = Values::default();
+            }
             return Some(index);
         }
         if self.extras.len() == self.capacity {
             return None;
         }
         self.extras.push(Extra::default());
+        if !self.elements.is_empty() {
+            self.values.push(Values::default());
+        }
         Some(self.extras.len() as u32 - 1)
     }
 
@@ -39,6 +80,23 @@ impl Pool {
 
     pub(super) fn extra(&mut self, index: u32) -> &mut Extra {
         &mut self.extras[index as usize]
+    }
+
+    /// The extra at `index`, to be read.
+    pub(super) fn peek(&self, index: u32) -> Option<&Extra> {
+        self.extras.get(index as usize)
+    }
+
+    /// Takes the user-defined values of a packet into those of the flow at `index`.
+    pub(super) fn count_user(&mut self, index: u32, detail: &Detail) {
+        if let Some(values) = self.values.get_mut(index as usize) {
+            values.count(&self.elements, detail);
+        }
+    }
+
+    /// The user-defined values of the flow at `index`.
+    pub(super) fn user(&self, index: u32) -> &[u64] {
+        self.values.get(index as usize).map_or(&[], |values| values.values(self.elements.len()))
     }
 }
 
@@ -110,6 +168,32 @@ impl Extra {
             }
             self.chain_count += 1;
         }
+    }
+}
+
+impl Reverse {
+    /// Takes in one packet of the reverse direction.
+    pub(super) fn count(&mut self, facts: &Facts) {
+        if self.packets == 0 {
+            self.first = facts.time;
+            self.last = facts.time;
+            self.min_length = u32::MAX;
+            self.label = facts.label;
+            self.hop_limit = facts.hop_limit;
+            self.min_hop_limit = facts.hop_limit;
+            self.traffic_class = facts.traffic_class;
+            self.next_header = facts.next_header;
+        }
+        self.packets += 1;
+        self.octets += u64::from(facts.length);
+        self.first = self.first.min(facts.time);
+        self.last = self.last.max(facts.time);
+        self.min_length = self.min_length.min(facts.length);
+        self.max_length = self.max_length.max(facts.length);
+        self.min_hop_limit = self.min_hop_limit.min(facts.hop_limit);
+        self.max_hop_limit = self.max_hop_limit.max(facts.hop_limit);
+        self.headers |= facts.headers;
+        self.tcp_flags |= facts.tcp_flags;
     }
 }
 

@@ -10,7 +10,7 @@
 //! Invariant: packets parsed = packets in the table + held as fragments + in ended records.
 
 use super::chains::Chains;
-use super::extra::Pool;
+use super::extra::{NoExtra, Pool};
 use super::fragments::{self, Fragments, Judged, Verdict};
 use super::hash::Secret;
 use super::table::{Insert, NONE, Table};
@@ -44,6 +44,10 @@ pub struct Settings {
     pub fragments: fragments::Limits,
     /// What the parser is asked for.
     pub parse: packet::Options,
+    /// Both directions of a conversation in one record (RFC 5103). Needs `parse.detail` and as many extras as flows.
+    pub biflow: bool,
+    /// The chain of extension headers is part of the Flow Key. Needs `parse.detail`.
+    pub chain_key: bool,
 }
 
 impl Default for Settings {
@@ -56,6 +60,8 @@ impl Default for Settings {
             tcp_end: 5_000_000_000,
             fragments: fragments::Limits::default(),
             parse: packet::Options::default(),
+            biflow: false,
+            chain_key: false,
         }
     }
 }
@@ -144,7 +150,7 @@ impl FlowMeter {
         let flows = Flows {
             table: Table::new(capacity, Secret::new(table)).ok_or(memory)?,
             due,
-            extras: Pool::new(settings.extras.min(capacity)),
+            extras: Pool::new(settings.extras.min(capacity), settings.parse.user),
             chains: Chains::new(chains),
             fragments: Fragments::new(settings.fragments, fragments),
             judged: Vec::new(),
@@ -202,11 +208,17 @@ impl FlowMeter {
     #[must_use]
     pub fn resident(&self) -> (u64, u64) {
         let table = &self.flows.table;
-        (0..table.high_water())
-            .filter_map(|index| table.used(index))
-            .fold((0, 0), |(packets, octets), record| {
-                (packets + record.packets, octets + record.octets)
-            })
+        (0..table.high_water()).filter_map(|index| table.used(index)).fold(
+            (0, 0),
+            |(packets, octets), record| {
+                let reverse = self.flows.extras.peek(record.extra).map(|extra| extra.reverse);
+                let reverse = reverse.unwrap_or_default();
+                (
+                    packets + record.packets + reverse.packets,
+                    octets + record.octets + reverse.octets,
+                )
+            },
+        )
     }
 
     /// Counters of the flow side.
@@ -289,7 +301,7 @@ impl Flows {
             {
                 record.count(facts);
             } else {
-                self.count_one(facts, hash, None, outlet);
+                self.count_one(facts, None, outlet);
             }
         }
     }
@@ -297,30 +309,59 @@ impl Flows {
     /// Packets with details or fragments among them, in order.
     fn count_all(&mut self, packets: &Packets, outlet: &mut dyn Outlet) {
         let mut judged = std::mem::take(&mut self.judged);
-        for facts in packets.facts() {
-            self.fragments.expire(facts.time, &mut judged);
-            self.count_judged(&mut judged, outlet);
-            let detail = packets.detail(facts);
-            let fragment = detail.and_then(|detail| detail.fragment);
-            if let (Some(detail), Some(fragment)) = (detail, fragment)
-                && !(fragment.atomic() && facts.key.is_ipv6())
-            {
-                self.fragments.take(facts, detail, &fragment, &mut judged);
+        for chunk in packets.facts().chunks(BATCH) {
+            self.bring_near(chunk);
+            for facts in chunk {
+                self.fragments.expire(facts.time, &mut judged);
                 self.count_judged(&mut judged, outlet);
-            } else {
-                let hash = self.table.hash(&facts.key);
-                let detail = detail.map(|detail| (detail, &NO_VERDICT));
-                self.count_one(facts, hash, detail, outlet);
+                let detail = packets.detail(facts);
+                let fragment = detail.and_then(|detail| detail.fragment);
+                if let (Some(detail), Some(fragment)) = (detail, fragment)
+                    && !(fragment.atomic() && facts.key.is_ipv6())
+                {
+                    self.fragments.take(facts, detail, &fragment, &mut judged);
+                    self.count_judged(&mut judged, outlet);
+                } else {
+                    self.count_one(facts, detail.map(|detail| (detail, &NO_VERDICT)), outlet);
+                }
             }
         }
         self.judged = judged;
     }
 
+    /// The first two passes, for keys that are final: a guess, that only costs time where it is wrong.
+    fn bring_near(&mut self, facts: &[Facts]) {
+        if self.settings.biflow || self.settings.chain_key {
+            return;
+        }
+        let mut hashes = [0; BATCH];
+        for (hash, facts) in hashes.iter_mut().zip(facts) {
+            *hash = self.table.hash(&facts.key);
+            self.table.prefetch(*hash);
+        }
+        for hash in &hashes[..facts.len().min(BATCH)] {
+            self.table.candidate(*hash);
+        }
+    }
+
     fn count_judged(&mut self, judged: &mut Vec<Judged>, outlet: &mut dyn Outlet) {
         for packet in judged.drain(..) {
-            let hash = self.table.hash(&packet.facts.key);
-            let detail = Some((&packet.detail, &packet.verdict));
-            self.count_one(&packet.facts, hash, detail, outlet);
+            self.count_one(&packet.facts, Some((&packet.detail, &packet.verdict)), outlet);
+        }
+    }
+
+    /// The key under which the packet is counted: turned for a biflow, with the chain where that is a key.
+    fn final_key(&mut self, facts: &mut Facts, detail: Option<&Detail>) {
+        if self.settings.biflow && packet::transport::has_two_ports(facts.key.protocol()) {
+            (facts.key, facts.reversed) = facts.key.turned();
+        }
+        if self.settings.chain_key
+            && facts.features & feature::HEADERS != 0
+            && let Some(detail) = detail
+        {
+            // 0 is for packets without a chain.
+            let number = self.chains.number(&detail.chain) + 1;
+            facts.key.0[5] |= Key::word5(0, 0, number, 0, 0);
         }
     }
 
@@ -329,10 +370,14 @@ impl Flows {
     fn count_one(
         &mut self,
         facts: &Facts,
-        hash: u64,
         detail: Option<(&Detail, &Verdict)>,
         outlet: &mut dyn Outlet,
     ) {
+        let mut facts = *facts;
+        if self.settings.biflow || self.settings.chain_key {
+            self.final_key(&mut facts, detail.map(|detail| detail.0));
+        }
+        let hash = self.table.hash(&facts.key);
         let known = self.table.find(hash, &facts.key);
         let ends = known.and_then(|index| {
             self.settings.ends(self.table.entry(index), facts.time).map(|reason| (index, reason))
@@ -342,24 +387,30 @@ impl Flows {
         }
         let index = match known {
             Some(index) if ends.is_none() => index,
-            _ => self.begin(facts, hash, outlet),
+            _ => self.begin(&facts, hash, outlet),
         };
         let record = self.table.entry(index);
-        record.count(facts);
-        if let Some((detail, verdict)) = detail {
-            if record.extra == FlowRecord::NO_EXTRA {
-                match self.extras.take() {
-                    Some(extra) => record.extra = extra,
-                    None if record.features & feature::EXTRA_LOST == 0 => {
-                        record.features |= feature::EXTRA_LOST;
-                        self.counters.extras_lost += 1;
-                    }
-                    None => {}
-                }
+        if let Some((detail, _)) = detail {
+            match self.extras.take_for(record) {
+                Ok(()) => self.extras.count_user(record.extra, detail),
+                Err(NoExtra::First) => self.counters.extras_lost += 1,
+                Err(NoExtra::Again) => {}
             }
-            if record.extra != FlowRecord::NO_EXTRA {
+        }
+        let reversed = facts.reversed != (record.features & feature::TURNED != 0);
+        if reversed && record.extra != FlowRecord::NO_EXTRA {
+            let extra = self.extras.extra(record.extra);
+            extra.reverse.count(&facts);
+            record.features |= feature::REVERSE;
+            record.last = record.last.max(facts.time);
+        } else {
+            record.count(&facts);
+            if let Some((detail, verdict)) = detail
+                && record.extra != FlowRecord::NO_EXTRA
+            {
                 let extra = self.extras.extra(record.extra);
-                extra.count(record, facts, detail, verdict, &mut self.chains);
+                extra.forward_last = extra.forward_last.max(facts.time);
+                extra.count(record, &facts, detail, verdict, &mut self.chains);
             }
         }
         if facts.tcp_flags & FIN_RST != 0 && record.features & feature::CLOSING == 0 {
@@ -436,18 +487,26 @@ impl Flows {
         let mut record = self.table.remove(index);
         self.due[index as usize] = u32::MAX;
         record.end_reason = reason;
-        let extra =
-            (record.extra != FlowRecord::NO_EXTRA).then(|| self.extras.give_back(record.extra));
+        let place = record.extra;
+        let extra = (place != FlowRecord::NO_EXTRA).then(|| self.extras.give_back(place));
+        let reverse = extra.map_or((0, 0), |extra| (extra.reverse.packets, extra.reverse.octets));
+        let (packets, octets) = (record.packets + reverse.0, record.octets + reverse.1);
+        if self.settings.biflow {
+            if record.features & feature::TURNED != 0 {
+                record.key = record.key.reverse();
+            }
+            record.last = extra.map_or(record.last, |extra| extra.forward_last);
+        }
         self.counters.ended[usize::from(reason)] += 1;
-        self.counters.ended_packets += record.packets;
-        self.counters.ended_octets += record.octets;
+        self.counters.ended_packets += packets;
+        self.counters.ended_octets += octets;
         if self.batch.is_none() {
             self.batch = outlet.empty();
         }
         let Some(batch) = &mut self.batch else {
             self.counters.lost_flows += 1;
-            self.counters.lost_packets += record.packets;
-            self.counters.lost_octets += record.octets;
+            self.counters.lost_packets += packets;
+            self.counters.lost_octets += octets;
             return;
         };
         if let Some(mut extra) = extra {
@@ -457,6 +516,8 @@ impl Flows {
             batch
                 .chains
                 .extend(extra.chains[..count].iter().map(|number| self.chains.chain(*number)));
+            extra.first_user = batch.user.len() as u32;
+            batch.user.extend_from_slice(self.extras.user(place));
             batch.extras.push(extra);
         }
         batch.flows.push(record);
@@ -550,6 +611,7 @@ impl FlowRecord {
         self.max_hop_limit = facts.hop_limit;
         self.traffic_class = facts.traffic_class;
         self.next_header = facts.next_header;
+        self.features = if facts.reversed { feature::TURNED } else { 0 };
     }
 
     /// Counts one packet.

@@ -13,6 +13,7 @@ mod hash;
 mod meter;
 mod record;
 mod table;
+mod user;
 
 use crate::capture::Timestamp;
 pub use meter::{Counters, FlowMeter, MeterError, Outlet, Settings};
@@ -24,3 +25,4 @@ pub use record::{
     CHAINS, DISTINCT, Distinct, Extra, FinishedFlow, FlowBatch, FlowRecord, Fragments, Reverse,
     end_reason,
 };
+pub use user::MOST_DISTINCT;

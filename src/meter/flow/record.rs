@@ -194,6 +194,8 @@ pub struct Extra {
     pub mpls_depth: u8,
     /// Identifiers of the distinct chains, by the worker's table of chains; resolved into [`FlowBatch::chains`].
     pub chains: [u32; CHAINS],
+    /// Biflow: the last packet of the forward direction, while [`FlowRecord::last`] is that of both.
+    pub forward_last: Timestamp,
     /// Distinct chains seen; [`CHAINS`] + 1 means "more than [`CHAINS`]".
     pub chain_count: u8,
     /// Where this flow's chains begin in [`FlowBatch::chains`] (set when the flow ends).

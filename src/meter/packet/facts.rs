@@ -1,7 +1,7 @@
 //! What is known of one packet.
 
 use super::{Chain, Key, Layer2, Segments, TcpOptions, Tunnel, feature};
-use super::{Options, TunnelMode};
+use super::{Options, TunnelMode, user};
 use crate::capture::Timestamp;
 
 /// The facts of one IP packet that every flow needs: fixed size, two cache lines at most.
@@ -31,6 +31,8 @@ pub struct Facts {
     pub next_header: u8,
     /// Index into [`Packets::details`], or [`Facts::PLAIN`].
     pub detail: u8,
+    /// Biflow: whether the key was turned round, so that both directions have the same.
+    pub reversed: bool,
 }
 
 impl Facts {
@@ -112,6 +114,10 @@ pub struct Detail {
     pub mpls_depth: u8,
     /// Where the layers of this packet begin in the frame, for user-defined elements.
     pub layers: Layers,
+    /// Values of user-defined elements; only those in `user_set` are there.
+    pub user: [u64; user::MOST],
+    /// Bit n: `user[n]` was found in this packet.
+    pub user_set: u8,
 }
 
 /// Offsets into the frame's captured octets; 0 where the layer was not found (the IP header may be at 0: see `ip`).

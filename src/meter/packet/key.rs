@@ -48,6 +48,28 @@ impl Key {
             | (flags & 0x3f) as u64
     }
 
+    /// Both directions of a conversation as one key: the endpoint with the larger address and port is turned to the
+    /// front. Returns whether it was turned. Protocols without two ports, ICMP among them, keep their direction.
+    #[must_use]
+    pub const fn turned(&self) -> (Self, bool) {
+        let [a, b, c, d, upper, rest] = self.0;
+        let (source, destination) = (upper >> 48, upper >> 32 & 0xffff);
+        let smaller = a < c || a == c && (b < d || b == d && source <= destination);
+        if smaller {
+            return (*self, false);
+        }
+        let ports = destination << 48 | source << 32;
+        (Self([c, d, a, b, ports | upper & 0xffff_ffff, rest]), true)
+    }
+
+    /// The key with source and destination exchanged.
+    #[must_use]
+    pub const fn reverse(&self) -> Self {
+        let [a, b, c, d, upper, rest] = self.0;
+        let ports = (upper >> 32 & 0xffff) << 48 | (upper >> 48) << 32;
+        Self([c, d, a, b, ports | upper & 0xffff_ffff, rest])
+    }
+
     /// Whether the addresses are IPv6.
     #[inline]
     #[must_use]

@@ -29,6 +29,9 @@ pub mod feature {
     /// The frame had link-layer addresses.
     pub const LAYER2: u16 = 1 << 12;
 
+    /// Reserved for the table: the first packet of a biflow came from the endpoint that the key names second.
+    pub const TURNED: u16 = 1 << 13;
+
     /// What makes a flow special enough for an extra, whatever the template.
     pub const SPECIAL: u16 = HEADERS | FRAGMENT | SEGMENTS | SPI | MPLS | TUNNEL | CHAIN_CUT;
 }

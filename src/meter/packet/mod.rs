@@ -20,6 +20,7 @@ pub mod link;
 pub mod plain;
 pub mod transport;
 pub mod tunnel;
+pub mod user;
 mod walk;
 
 pub use facts::{Detail, Facts, Fragment, Layers, Outcomes, Packets, Reason};
@@ -54,11 +55,19 @@ pub struct Options {
     pub detail: bool,
     /// Whether flow label and traffic class are Flow Keys (`--template covert`).
     pub label_key: bool,
+    /// User-defined elements; none costs nothing.
+    pub user: user::Extractions,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { chain_limit: u32::MAX, tunnel: TunnelMode::Outer, detail: false, label_key: false }
+        Self {
+            chain_limit: u32::MAX,
+            tunnel: TunnelMode::Outer,
+            detail: false,
+            label_key: false,
+            user: user::Extractions::default(),
+        }
     }
 }
 

@@ -117,6 +117,7 @@ fn ipv6(frame: &Frame<'_>, packet: &[u8], vlan: u16, customer: u16) -> Option<Fa
         traffic_class: header[0] << 4 | header[1] >> 4,
         next_header,
         detail: Facts::PLAIN,
+        reversed: false,
     })
 }
 
@@ -155,5 +156,6 @@ fn ipv4(frame: &Frame<'_>, packet: &[u8], vlan: u16, customer: u16) -> Option<Fa
         traffic_class: header[1],
         next_header: protocol,
         detail: Facts::PLAIN,
+        reversed: false,
     })
 }

@@ -46,6 +46,7 @@ fn levels(
                 .and_then(|(link, tunnel)| Ip::read(&frame, &link, options, level, tunnel).ok())
         };
         if options.tunnel.wants(level - 1, next.is_some()) {
+            options.user.read(frame.data, &one.facts, &mut one.detail);
             packets.push_detailed(one.facts, one.detail, options, found);
         }
         let Some(inner) = next else { break };
