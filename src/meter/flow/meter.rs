@@ -292,7 +292,7 @@ impl Flows {
             *candidate = self.table.candidate(*hash);
         }
         let (idle, active) = (self.settings.idle, self.settings.active);
-        for ((facts, hash), candidate) in facts.iter().zip(hashes).zip(candidates) {
+        for (facts, candidate) in facts.iter().zip(candidates) {
             if let Some(record) = self.table.matching(candidate, &facts.key)
                 && facts.time.since(record.last) <= idle
                 && facts.time.since(record.first) <= active
