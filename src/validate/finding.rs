@@ -6,7 +6,7 @@
 //! Must stay true: memory is bounded by [`Limits`], whatever the stream holds; what does not fit is counted.
 
 use super::rules::Rule;
-use hashbrown::HashMap;
+use std::collections::HashMap;
 use std::fmt;
 
 /// How bad a finding is.
@@ -93,7 +93,10 @@ impl Dump {
     pub fn around(message: &[u8], octet: u32, length: u32) -> Self {
         let octet = (octet as usize).min(message.len());
         let start = octet.saturating_sub(16) & !15;
-        let end = (octet + length as usize + 16).next_multiple_of(16).min(start + Self::LONGEST).min(message.len());
+        let end = (octet + length as usize + 16)
+            .next_multiple_of(16)
+            .min(start + Self::LONGEST)
+            .min(message.len());
         let octets = message.get(start..end).unwrap_or_default().to_vec();
         let mark = octet - start;
         let marked = (length as usize).min(octets.len().saturating_sub(mark));
@@ -175,7 +178,13 @@ impl Findings {
     }
 
     /// Counts one occurrence; `example` is only called while examples are still kept.
-    pub fn note(&mut self, rule: &'static Rule, session: u32, subject: Subject, example: impl FnOnce() -> Example) {
+    pub fn note(
+        &mut self,
+        rule: &'static Rule,
+        session: u32,
+        subject: Subject,
+        example: impl FnOnce() -> Example,
+    ) {
         let key = (std::ptr::from_ref(rule) as usize, session, subject);
         let Some(&at) = self.index.get(&key) else {
             if self.list.len() >= self.limits.findings {
@@ -195,7 +204,14 @@ impl Findings {
     }
 
     /// Adds `count` occurrences at once, with one example.
-    pub fn note_many(&mut self, rule: &'static Rule, session: u32, subject: Subject, count: u64, example: Example) {
+    pub fn note_many(
+        &mut self,
+        rule: &'static Rule,
+        session: u32,
+        subject: Subject,
+        count: u64,
+        example: Example,
+    ) {
         if count == 0 {
             return;
         }
@@ -213,7 +229,10 @@ impl Findings {
     pub fn into_sorted(mut self) -> Vec<Finding> {
         self.list.sort_by(|a, b| {
             let order = b.rule.severity.cmp(&a.rule.severity);
-            order.then_with(|| a.rule.id.cmp(b.rule.id)).then(a.session.cmp(&b.session)).then(a.subject.cmp(&b.subject))
+            order
+                .then_with(|| a.rule.id.cmp(b.rule.id))
+                .then(a.session.cmp(&b.session))
+                .then(a.subject.cmp(&b.subject))
         });
         self.list
     }
@@ -258,7 +277,10 @@ mod tests {
         let message: Vec<u8> = (0..=255).collect();
         let dump = Dump::around(&message, 100, 4);
         assert_eq!(dump.start, 80);
-        assert_eq!(&dump.octets[dump.mark as usize..][..dump.marked as usize], [100, 101, 102, 103]);
+        assert_eq!(
+            &dump.octets[dump.mark as usize..][..dump.marked as usize],
+            [100, 101, 102, 103]
+        );
         let dump = Dump::around(&message, 250, 600);
         assert_eq!((dump.start + dump.mark, dump.marked), (250, 6));
         assert_eq!(Dump::around(&[], 9, 9), Dump::default());

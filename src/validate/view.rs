@@ -6,72 +6,37 @@
 //! Must stay true: nothing here allocates for a record, and nothing reads outside the record's octets.
 
 use super::finding::{Dump, Example, Place};
+use crate::collect::{Protocol as Transport, Version};
 use ie_registry::{DataType, Element, REVERSE_PEN, VARIABLE_LENGTH};
 use std::net::Ipv6Addr;
 
-/// Which protocol a message speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
-    /// NetFlow version 5.
-    NetFlow5,
-    /// NetFlow version 9 (RFC 3954).
-    NetFlow9,
-    /// IPFIX (RFC 7011).
-    #[default]
-    Ipfix,
-}
-
-impl Protocol {
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NetFlow5 => "NetFlow v5",
-            Self::NetFlow9 => "NetFlow v9",
-            Self::Ipfix => "IPFIX",
-        }
+/// Name of a message version.
+#[must_use]
+pub const fn version_name(version: Version) -> &'static str {
+    match version {
+        Version::Netflow5 => "NetFlow v5",
+        Version::Netflow9 => "NetFlow v9",
+        Version::Ipfix => "IPFIX",
+        Version::Unknown => "unknown",
     }
 }
 
-/// How messages came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// Datagrams.
-    #[default]
-    Udp,
-    /// A TCP (or TLS) stream.
-    Tcp,
-    /// SCTP.
-    Sctp,
-    /// A file of messages (RFC 5655).
-    File,
-}
-
-impl Transport {
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "UDP",
-            Self::Tcp => "TCP",
-            Self::Sctp => "SCTP",
-            Self::File => "file",
-        }
-    }
-
-    /// Whether what was sent arrives, once and in order.
-    #[must_use]
-    pub const fn is_reliable(self) -> bool {
-        !matches!(self, Self::Udp)
+/// Name of a transport.
+#[must_use]
+pub const fn transport_name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "UDP",
+        Transport::Tcp => "TCP",
+        Transport::File => "file",
     }
 }
 
 /// A message's header and octets.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// Protocol.
-    pub protocol: Protocol,
-    /// Transport.
+    /// What it speaks.
+    pub version: Version,
+    /// How it came.
     pub transport: Transport,
     /// All octets, header included.
     pub octets: &'a [u8],
@@ -194,8 +159,8 @@ pub struct Families {
 /// A template compiled for checking.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// Protocol it came in.
-    pub protocol: Protocol,
+    /// What its messages speak.
+    pub version: Version,
     /// Template ID.
     pub template: u16,
     /// Field specifiers, scopes first.
@@ -237,10 +202,16 @@ pub struct Typed {
 impl View {
     /// Compiles a template.
     #[must_use]
-    pub fn new(protocol: Protocol, template: u16, fields: Vec<Field>, scopes: usize, options: bool) -> Self {
+    pub fn new(
+        version: Version,
+        template: u16,
+        fields: Vec<Field>,
+        scopes: usize,
+        options: bool,
+    ) -> Self {
         let mut slots = vec![ABSENT; Slot::ALL.len()];
         for (index, field) in fields.iter().enumerate() {
-            let scope_of_v9 = protocol == Protocol::NetFlow9 && index < scopes;
+            let scope_of_v9 = version == Version::Netflow9 && index < scopes;
             let slot = Slot::ELEMENTS.iter().position(|&e| e == (field.enterprise, field.id));
             if let Some(entry) = slot.and_then(|slot| slots.get_mut(slot))
                 && *entry == ABSENT
@@ -249,9 +220,9 @@ impl View {
                 *entry = index as u16;
             }
         }
-        let skipped = if protocol == Protocol::NetFlow9 { scopes } else { 0 };
+        let skipped = if version == Version::Netflow9 { scopes } else { 0 };
         let mut view = Self {
-            protocol,
+            version,
             template,
             typed: Typed::default(),
             fields,
@@ -291,7 +262,10 @@ impl View {
     #[inline]
     #[must_use]
     pub fn field(&self, slot: Slot) -> Option<usize> {
-        self.slots.get(slot as usize).filter(|&&index| index != ABSENT).map(|&index| usize::from(index))
+        self.slots
+            .get(slot as usize)
+            .filter(|&&index| index != ABSENT)
+            .map(|&index| usize::from(index))
     }
 
     /// Length in the template of the element's field.
@@ -313,7 +287,8 @@ impl View {
     /// Octets of the shortest record.
     #[must_use]
     pub fn minimum_length(&self) -> usize {
-        let length = |f: &Field| if f.length == VARIABLE_LENGTH { 1 } else { usize::from(f.length) };
+        let length =
+            |f: &Field| if f.length == VARIABLE_LENGTH { 1 } else { usize::from(f.length) };
         self.fields.iter().map(length).sum()
     }
 
@@ -389,7 +364,9 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn field(&self, index: usize) -> &'a [u8] {
         let Some(span) = self.spans.get(index) else { return &[] };
-        self.octets.get(span.start as usize..(span.start + span.length) as usize).unwrap_or_default()
+        self.octets
+            .get(span.start as usize..(span.start + span.length) as usize)
+            .unwrap_or_default()
     }
 
     /// Octets of the element.
@@ -464,16 +441,22 @@ impl<'a> Record<'a> {
     #[inline]
     #[must_use]
     pub fn flow_start(&self) -> Option<i64> {
-        self.time([Slot::StartMillis, Slot::StartMicros, Slot::StartNanos, Slot::StartSeconds], Slot::StartDelta)
-            .or_else(|| self.uptime(Slot::StartUptime))
+        self.time(
+            [Slot::StartMillis, Slot::StartMicros, Slot::StartNanos, Slot::StartSeconds],
+            Slot::StartDelta,
+        )
+        .or_else(|| self.uptime(Slot::StartUptime))
     }
 
     /// End of the flow in nanoseconds since 1970.
     #[inline]
     #[must_use]
     pub fn flow_end(&self) -> Option<i64> {
-        self.time([Slot::EndMillis, Slot::EndMicros, Slot::EndNanos, Slot::EndSeconds], Slot::EndDelta)
-            .or_else(|| self.uptime(Slot::EndUptime))
+        self.time(
+            [Slot::EndMillis, Slot::EndMicros, Slot::EndNanos, Slot::EndSeconds],
+            Slot::EndDelta,
+        )
+        .or_else(|| self.uptime(Slot::EndUptime))
     }
 
     fn time(&self, [millis, micros, nanos, seconds]: [Slot; 4], delta: Slot) -> Option<i64> {
@@ -498,7 +481,9 @@ impl<'a> Record<'a> {
             return Some((i64::from(self.message.export_time) * 1000 - back) * 1_000_000);
         }
         let init = self.unsigned(Slot::SystemInit).or(self.system_init)?;
-        Some(i64::try_from(init.saturating_add(value)).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+        Some(
+            i64::try_from(init.saturating_add(value)).unwrap_or(i64::MAX).saturating_mul(1_000_000),
+        )
     }
 
     /// The place of the field at `index`.
@@ -548,7 +533,9 @@ pub fn unsigned(octets: &[u8]) -> Option<u64> {
         [a, b, c, d] => Some(u64::from(u32::from_be_bytes([a, b, c, d]))),
         [a, b, c, d, e, f, g, h] => Some(u64::from_be_bytes([a, b, c, d, e, f, g, h])),
         [] => None,
-        _ if octets.len() < 8 => Some(octets.iter().fold(0, |value, &octet| value << 8 | u64::from(octet))),
+        _ if octets.len() < 8 => {
+            Some(octets.iter().fold(0, |value, &octet| value << 8 | u64::from(octet)))
+        }
         _ => None,
     }
 }
@@ -608,12 +595,14 @@ pub fn hexadecimal(octets: &[u8]) -> String {
 /// A time for people: RFC 3339 in UTC with milliseconds.
 #[must_use]
 pub fn show_time(nanoseconds: i64) -> String {
-    let (days, rest) = (nanoseconds.div_euclid(86_400_000_000_000), nanoseconds.rem_euclid(86_400_000_000_000));
+    let (days, rest) =
+        (nanoseconds.div_euclid(86_400_000_000_000), nanoseconds.rem_euclid(86_400_000_000_000));
     // Days to a civil date, by 400-year eras that begin on 1 March.
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
@@ -632,7 +621,8 @@ mod tests {
     fn slots_find_their_fields() {
         let field = |id, length| Field { enterprise: 0, id, length };
         let reverse = Field { enterprise: REVERSE_PEN, id: 1, length: 8 };
-        let view = View::new(Protocol::Ipfix, 256, vec![field(27, 16), field(1, 8), reverse], 0, false);
+        let view =
+            View::new(Version::Ipfix, 256, vec![field(27, 16), field(1, 8), reverse], 0, false);
         assert_eq!(view.field(Slot::SourceV6), Some(0));
         assert_eq!(view.field(Slot::OctetDelta), Some(1));
         assert_eq!(view.field(Slot::ReverseOctetDelta), Some(2));

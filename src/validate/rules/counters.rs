@@ -24,7 +24,8 @@ fn packet_field(record: &Seen<'_>) -> Option<usize> {
 }
 
 fn both(record: &Seen<'_>, _: usize) -> String {
-    let show = |index: Option<usize>| index.map(|index| record.show_field(index)).unwrap_or_default();
+    let show =
+        |index: Option<usize>| index.map(|index| record.show_field(index)).unwrap_or_default();
     format!("{}, {}", show(packet_field(record)), show(octet_field(record)))
 }
 
@@ -40,7 +41,8 @@ pub static ZERO: Rule = Rule {
         applies: counted,
         broken: |record| {
             let zero = |count: Option<u64>| count == Some(0);
-            let reverse = record.unsigned(Slot::ReversePacketDelta).is_some_and(|packets| packets > 0);
+            let reverse =
+                record.unsigned(Slot::ReversePacketDelta).is_some_and(|packets| packets > 0);
             if zero(record.packet_count()) && !reverse {
                 return packet_field(record);
             }
@@ -104,7 +106,8 @@ pub static MIN_MAX: Rule = Rule {
         applies: |view| view.has_any(&[Slot::MinimumLength, Slot::MaximumLength]) && counted(view),
         broken: |record| {
             let (octets, packets) = (record.octet_count()?, record.packet_count()?);
-            let (low, high) = (record.unsigned(Slot::MinimumLength), record.unsigned(Slot::MaximumLength));
+            let (low, high) =
+                (record.unsigned(Slot::MinimumLength), record.unsigned(Slot::MaximumLength));
             if packets == 0 {
                 return None;
             }
@@ -135,7 +138,8 @@ pub static NEGATIVE: Rule = Rule {
         applies: |view| view.has_any(&[Slot::OctetDelta, Slot::PacketDelta]),
         broken: |record| {
             let slots = [Slot::OctetDelta, Slot::PacketDelta];
-            let negative = |slot: &Slot| record.unsigned(*slot).is_some_and(|count| count >= 1 << 63);
+            let negative =
+                |slot: &Slot| record.unsigned(*slot).is_some_and(|count| count >= 1 << 63);
             let slot = slots.into_iter().find(|slot| negative(slot))?;
             record.view.field(slot)
         },
@@ -181,7 +185,10 @@ pub static LAYER_TWO: Rule = Rule {
         },
         judge: |tally| {
             (tally.n[1] >= 20 && tally.n[0] == 0).then(|| {
-                format!("{} lone acknowledgements are 14 or 18 octets too long, none is right", tally.n[1])
+                format!(
+                    "{} lone acknowledgements are 14 or 18 octets too long, none is right",
+                    tally.n[1]
+                )
             })
         },
     },
@@ -211,8 +218,9 @@ pub static ETHERNET_PADDING: Rule = Rule {
             }
         },
         judge: |tally| {
-            (tally.n[1] >= 10 && tally.n[0] == 0)
-                .then(|| format!("{} lone IPv4 acknowledgements have 46 octets, none has 40", tally.n[1]))
+            (tally.n[1] >= 10 && tally.n[0] == 0).then(|| {
+                format!("{} lone IPv4 acknowledgements have 46 octets, none has 40", tally.n[1])
+            })
         },
     },
 };
@@ -247,14 +255,17 @@ pub static ALL_MULTIPLES: Rule = Rule {
             if record.view.has_any(SAMPLING) {
                 tally.n[2] = 1;
             }
-            let Some(packets) = record.packet_count().filter(|&packets| packets > 0) else { return };
+            let Some(packets) = record.packet_count().filter(|&packets| packets > 0) else {
+                return;
+            };
             tally.n[0] = common_divisor(tally.n[0], packets);
             tally.n[1] += 1;
             tally.keep(record, Slot::PacketDelta);
         },
         judge: |tally| {
-            (tally.n[1] >= 100 && tally.n[0] > 1 && tally.n[2] == 0)
-                .then(|| format!("{} packet counts are all multiples of {}", tally.n[1], tally.n[0]))
+            (tally.n[1] >= 100 && tally.n[0] > 1 && tally.n[2] == 0).then(|| {
+                format!("{} packet counts are all multiples of {}", tally.n[1], tally.n[0])
+            })
         },
     },
 };
@@ -331,7 +342,8 @@ pub static POST_AS_REVERSE: Rule = Rule {
     meaning: "a collector takes the answer for the same traffic behind a middlebox",
     check: Tally {
         applies: |view| {
-            view.has_all(&[Slot::PacketDelta, Slot::PostPacketDelta]) && !view.has(Slot::ReversePacketDelta)
+            view.has_all(&[Slot::PacketDelta, Slot::PostPacketDelta])
+                && !view.has(Slot::ReversePacketDelta)
         },
         observe: |record, tally| {
             tally.n[0] += 1;
@@ -341,8 +353,12 @@ pub static POST_AS_REVERSE: Rule = Rule {
             }
         },
         judge: |tally| {
-            (tally.n[0] >= 50 && tally.n[1] * 2 > tally.n[0])
-                .then(|| format!("it differs from packetDeltaCount in {} of {} records", tally.n[1], tally.n[0]))
+            (tally.n[0] >= 50 && tally.n[1] * 2 > tally.n[0]).then(|| {
+                format!(
+                    "it differs from packetDeltaCount in {} of {} records",
+                    tally.n[1], tally.n[0]
+                )
+            })
         },
     },
 };
@@ -397,7 +413,9 @@ pub static TCP_OFFSET_BITS: Rule = Rule {
             let bits = record.unsigned(Slot::TcpFlags)?;
             (bits & 0xf000 != 0).then(|| record.view.field(Slot::TcpFlags)).flatten()
         },
-        saw: |record, _| format!("tcpControlBits = {:#06x}", record.unsigned(Slot::TcpFlags).unwrap_or(0)),
+        saw: |record, _| {
+            format!("tcpControlBits = {:#06x}", record.unsigned(Slot::TcpFlags).unwrap_or(0))
+        },
     },
 };
 
@@ -435,7 +453,8 @@ pub static TCP_FLAGS_NOT_GATHERED: Rule = Rule {
     check: Tally {
         applies: tcp,
         observe: |record, tally| {
-            if record.unsigned(Slot::Protocol) != Some(6) || record.packet_count().unwrap_or(0) < 10 {
+            if record.unsigned(Slot::Protocol) != Some(6) || record.packet_count().unwrap_or(0) < 10
+            {
                 return;
             }
             tally.n[0] += 1;
@@ -447,7 +466,10 @@ pub static TCP_FLAGS_NOT_GATHERED: Rule = Rule {
         },
         judge: |tally| {
             (tally.n[0] >= 20 && tally.n[1] * 2 > tally.n[0]).then(|| {
-                format!("{} of {} TCP flows of ten packets or more have at most one flag", tally.n[1], tally.n[0])
+                format!(
+                    "{} of {} TCP flows of ten packets or more have at most one flag",
+                    tally.n[1], tally.n[0]
+                )
             })
         },
     },
@@ -471,7 +493,8 @@ pub static TCP_FLAGS_UPPER_ZERO: Rule = Rule {
             }
         },
         judge: |tally| {
-            (tally.n[0] > 1000 && tally.n[1] == 0).then(|| format!("zero in all {} TCP records", tally.n[0]))
+            (tally.n[0] > 1000 && tally.n[1] == 0)
+                .then(|| format!("zero in all {} TCP records", tally.n[0]))
         },
     },
 };
@@ -519,6 +542,9 @@ pub static INTERFACE_CONSTANT: Rule = Rule {
             tally.n[1] += u64::from(record.unsigned(Slot::IngressInterface) != Some(0));
             tally.keep(record, Slot::IngressInterface);
         },
-        judge: |tally| (tally.n[0] >= 100 && tally.n[1] == 0).then(|| format!("0 in all {} records", tally.n[0])),
+        judge: |tally| {
+            (tally.n[0] >= 100 && tally.n[1] == 0)
+                .then(|| format!("0 in all {} records", tally.n[0]))
+        },
     },
 };

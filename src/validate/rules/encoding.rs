@@ -2,16 +2,17 @@
 
 use super::Check::{Record, Stream, Tally, Template};
 use super::{Rule, TemplateFault, value};
+use crate::collect::Version;
 use crate::ipfix::{BasicList, SubTemplateMultiList};
 use crate::validate::finding::Severity::{Error, Note, Warning};
-use crate::validate::view::{self, Protocol, Slot, View};
+use crate::validate::view::{self, Slot, View};
 use ie_registry::{DataType, VARIABLE_LENGTH};
 
 type Seen<'a> = view::Record<'a>;
 
 /// Faults of single fields of IPFIX templates, from length and type.
 fn lengths(view: &View, wrong: fn(DataType, u16, u16) -> Option<String>) -> Vec<TemplateFault> {
-    if view.protocol != Protocol::Ipfix {
+    if view.version != Version::Ipfix {
         return Vec::new();
     }
     let fault = |(index, field): (usize, &view::Field)| {
@@ -32,7 +33,9 @@ pub static TOO_LONG: Rule = Rule {
     meaning: "collectors that trust the type cut the value or reject the template",
     check: Template(|view| {
         lengths(view, |kind, normal, length| {
-            let open = normal == VARIABLE_LENGTH || length == VARIABLE_LENGTH || matches!(kind, DataType::OctetArray);
+            let open = normal == VARIABLE_LENGTH
+                || length == VARIABLE_LENGTH
+                || matches!(kind, DataType::OctetArray);
             (!open && length > normal).then(|| format!("{length} octets for a type of {normal}"))
         })
     }),
@@ -49,8 +52,8 @@ pub static REDUCED_FORBIDDEN: Rule = Rule {
     check: Template(|view| {
         lengths(view, |kind, normal, length| {
             use DataType::{
-                Boolean, DateTimeMicroseconds, DateTimeMilliseconds, DateTimeNanoseconds, DateTimeSeconds, Float32,
-                Float64, Ipv4Address, Ipv6Address, MacAddress,
+                Boolean, DateTimeMicroseconds, DateTimeMilliseconds, DateTimeNanoseconds,
+                DateTimeSeconds, Float32, Float64, Ipv4Address, Ipv6Address, MacAddress,
             };
             let whole = matches!(
                 kind,
@@ -104,7 +107,13 @@ pub static LIST: Rule = Rule {
                     _ => octets.len() < 3,
                 }
             };
-            record.view.typed.lists.iter().find(|list| wrong(list)).map(|&(index, _)| usize::from(index))
+            record
+                .view
+                .typed
+                .lists
+                .iter()
+                .find(|list| wrong(list))
+                .map(|&(index, _)| usize::from(index))
         },
         saw: |record, index| {
             format!("{}: {}", record.view.label(index), view::hexadecimal(record.field(index)))
@@ -132,7 +141,7 @@ pub static BOOLEAN: Rule = Rule {
     wanted: "1 for true, 2 for false",
     meaning: "whether it is true is not known; 0 and 1 are read the wrong way round",
     check: Record {
-        applies: |view| !view.typed.booleans.is_empty() && view.protocol == Protocol::Ipfix,
+        applies: |view| !view.typed.booleans.is_empty() && view.version == Version::Ipfix,
         broken: |record| {
             let wrong = |&&index: &&u16| !matches!(record.field(usize::from(index)), [1 | 2]);
             record.view.typed.booleans.iter().find(wrong).map(|&index| usize::from(index))
@@ -154,7 +163,8 @@ pub static RANGE: Rule = Rule {
         broken: |record| {
             let wrong = |&&(index, low, high): &&(u16, u64, u64)| {
                 let value = view::unsigned(record.field(usize::from(index)));
-                value.is_some_and(|value| value < low || value > high) && !has_own_rule(record.view, index)
+                value.is_some_and(|value| value < low || value > high)
+                    && !has_own_rule(record.view, index)
             };
             record.view.typed.ranges.iter().find(wrong).map(|&(index, ..)| usize::from(index))
         },
@@ -175,12 +185,15 @@ pub static UTF8: Rule = Rule {
     wanted: "well-formed UTF-8",
     meaning: "names are garbled, or the record is rejected",
     check: Record {
-        applies: |view| !view.typed.strings.is_empty() && view.protocol == Protocol::Ipfix,
+        applies: |view| !view.typed.strings.is_empty() && view.version == Version::Ipfix,
         broken: |record| {
-            let wrong = |&&index: &&u16| std::str::from_utf8(record.field(usize::from(index))).is_err();
+            let wrong =
+                |&&index: &&u16| std::str::from_utf8(record.field(usize::from(index))).is_err();
             record.view.typed.strings.iter().find(wrong).map(|&index| usize::from(index))
         },
-        saw: |record, index| format!("{}: {}", record.view.label(index), view::hexadecimal(record.field(index))),
+        saw: |record, index| {
+            format!("{}: {}", record.view.label(index), view::hexadecimal(record.field(index)))
+        },
     },
 };
 
@@ -193,7 +206,7 @@ pub static STRING_NUL: Rule = Rule {
     wanted: "variable length, or exactly the string's octets",
     meaning: "collectors that keep the octets never find the name",
     check: Record {
-        applies: |view| !view.typed.strings.is_empty() && view.protocol == Protocol::Ipfix,
+        applies: |view| !view.typed.strings.is_empty() && view.version == Version::Ipfix,
         broken: |record| {
             let wrong = |&&index: &&u16| matches!(record.field(usize::from(index)), [.., 0]);
             record.view.typed.strings.iter().find(wrong).map(|&index| usize::from(index))
@@ -213,7 +226,8 @@ pub static PADDING_VALUE: Rule = Rule {
     check: Record {
         applies: |view| !view.typed.paddings.is_empty(),
         broken: |record| {
-            let wrong = |&&index: &&u16| record.field(usize::from(index)).iter().any(|&octet| octet != 0);
+            let wrong =
+                |&&index: &&u16| record.field(usize::from(index)).iter().any(|&octet| octet != 0);
             record.view.typed.paddings.iter().find(wrong).map(|&index| usize::from(index))
         },
         saw: value,
@@ -258,7 +272,9 @@ pub static ORDER_ETHERTYPE: Rule = Rule {
             );
             swapped.then(|| record.view.field(Slot::EtherType)).flatten()
         },
-        saw: |record, _| format!("ethernetType = {:#06x}", record.unsigned(Slot::EtherType).unwrap_or(0)),
+        saw: |record, _| {
+            format!("ethernetType = {:#06x}", record.unsigned(Slot::EtherType).unwrap_or(0))
+        },
     },
 };
 
@@ -274,14 +290,18 @@ pub static ORDER_PORTS: Rule = Rule {
     wanted: "network byte order",
     meaning: "port 443 is counted as 47873",
     check: Tally {
-        applies: |view| view.is_flow() && view.has_all(&[Slot::SourcePort, Slot::DestinationPort, Slot::Protocol]),
+        applies: |view| {
+            view.is_flow()
+                && view.has_all(&[Slot::SourcePort, Slot::DestinationPort, Slot::Protocol])
+        },
         observe: |record, tally| {
             if !matches!(record.unsigned(Slot::Protocol), Some(6 | 17)) {
                 return;
             }
             let Some((source, destination)) = record.ports() else { return };
             let common = |port: u64| COMMON_PORTS.iter().any(|&c| u64::from(c) == port);
-            let swapped = |port: u64| COMMON_PORTS.iter().any(|&c| u64::from(c.swap_bytes()) == port);
+            let swapped =
+                |port: u64| COMMON_PORTS.iter().any(|&c| u64::from(c.swap_bytes()) == port);
             tally.n[0] += u64::from(common(source) || common(destination));
             if swapped(source) || swapped(destination) {
                 tally.n[1] += 1;
@@ -290,7 +310,10 @@ pub static ORDER_PORTS: Rule = Rule {
         },
         judge: |tally| {
             (tally.n[1] >= 20 && tally.n[1] > 20 * tally.n[0]).then(|| {
-                format!("{} records have a common port with its octets swapped, {} as it is", tally.n[1], tally.n[0])
+                format!(
+                    "{} records have a common port with its octets swapped, {} as it is",
+                    tally.n[1], tally.n[0]
+                )
             })
         },
     },
@@ -305,9 +328,14 @@ pub static ORDER_COUNTERS: Rule = Rule {
     wanted: "network byte order",
     meaning: "one packet is counted as 72057594037927936",
     check: Tally {
-        applies: |view| view.is_flow() && view.length(Slot::PacketDelta).is_some_and(|length| length >= 4),
+        applies: |view| {
+            view.is_flow() && view.length(Slot::PacketDelta).is_some_and(|length| length >= 4)
+        },
         observe: |record, tally| {
-            let Some(packets) = record.unsigned(Slot::PacketDelta).filter(|&packets| packets != 0) else { return };
+            let Some(packets) = record.unsigned(Slot::PacketDelta).filter(|&packets| packets != 0)
+            else {
+                return;
+            };
             let half = record.octets_of(Slot::PacketDelta).map_or(0, |octets| octets.len() * 4);
             tally.n[0] += 1;
             tally.n[1] += u64::from(packets & ((1 << half) - 1) == 0);
@@ -320,7 +348,8 @@ pub static ORDER_COUNTERS: Rule = Rule {
     },
 };
 
-const VLANS: &[Slot] = &[Slot::Vlan, Slot::PostVlan, Slot::Dot1qVlan, Slot::CustomerVlan, Slot::PostDot1qVlan];
+const VLANS: &[Slot] =
+    &[Slot::Vlan, Slot::PostVlan, Slot::Dot1qVlan, Slot::CustomerVlan, Slot::PostDot1qVlan];
 
 /// D25, B1.
 pub static VLAN_RANGE: Rule = Rule {
@@ -351,7 +380,9 @@ pub static MICRO_BITS: Rule = Rule {
     check: Record {
         applies: |view| !view.typed.micros.is_empty(),
         broken: |record| {
-            let wrong = |&&index: &&u16| view::unsigned(record.field(usize::from(index))).unwrap_or(0) & 0x7ff != 0;
+            let wrong = |&&index: &&u16| {
+                view::unsigned(record.field(usize::from(index))).unwrap_or(0) & 0x7ff != 0
+            };
             record.view.typed.micros.iter().find(wrong).map(|&index| usize::from(index))
         },
         saw: |record: &Seen<'_>, index| {

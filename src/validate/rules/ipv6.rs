@@ -2,8 +2,9 @@
 
 use super::Check::{Record, Tally, Template};
 use super::{Rule, TemplateFault, value};
+use crate::collect::Version;
 use crate::validate::finding::Severity::{Error, Note, Warning};
-use crate::validate::view::{self, Protocol, Slot, View};
+use crate::validate::view::{self, Slot, View};
 
 const TCP: u64 = 6;
 const ICMPV6: u64 = 58;
@@ -41,9 +42,7 @@ pub static ICMP_IN_IE32: Rule = Rule {
     wanted: "icmpTypeCodeIPv6 (139), or icmpTypeIPv6 (178) and icmpCodeIPv6 (179)",
     meaning: "neighbour discovery floods and rogue router advertisements look like nonsense ICMPv4 or vanish",
     check: Record {
-        applies: |view| {
-            v6(view) && view.protocol == Protocol::Ipfix && view.has_any(ICMPV4_ELEMENTS)
-        },
+        applies: |view| v6(view) && view.version == Version::Ipfix && view.has_any(ICMPV4_ELEMENTS),
         broken: |record| {
             let carried = record.first_of(ICMPV6_ELEMENTS).is_some_and(|(_, value)| value != 0);
             if protocol(record) != Some(ICMPV6) || carried || !record.is_ipv6() {
@@ -108,13 +107,13 @@ pub static ICMP_ABSENT: Rule = Rule {
     wanted: "icmpTypeCodeIPv6 (139), or icmpTypeIPv6 (178) and icmpCodeIPv6 (179) in the template",
     meaning: "ping, neighbour discovery, router advertisements and errors cannot be told apart",
     check: Record {
-        applies: |view| {
-            v6(view) && !view.has_any(ICMPV6_ELEMENTS) && view.has(Slot::Protocol)
-        },
+        applies: |view| v6(view) && !view.has_any(ICMPV6_ELEMENTS) && view.has(Slot::Protocol),
         broken: |record| {
             let elsewhere = first_nonzero(record, ICMPV4_ELEMENTS).is_some()
                 || record.unsigned(Slot::DestinationPort).is_some_and(|port| port != 0);
-            if protocol(record) != Some(ICMPV6) || elsewhere || !record.is_ipv6() {
+            // A later fragment has no type and code to tell.
+            let later = record.unsigned(Slot::FragmentOffset).is_some_and(|offset| offset > 0);
+            if protocol(record) != Some(ICMPV6) || later || elsewhere || !record.is_ipv6() {
                 return None;
             }
             record.view.field(Slot::Protocol)
@@ -144,8 +143,12 @@ pub static NO_PROTOCOL: Rule = Rule {
             return Vec::new();
         }
         match view.field(Slot::NextHeader) {
-            Some(at) => vec![TemplateFault::field(view, at, "the first header, in place of the last")],
-            None => vec![TemplateFault::whole("IPv6 addresses and ports, no protocolIdentifier (4)")],
+            Some(at) => {
+                vec![TemplateFault::field(view, at, "the first header, in place of the last")]
+            }
+            None => {
+                vec![TemplateFault::whole("IPv6 addresses and ports, no protocolIdentifier (4)")]
+            }
         }
     }),
 };
@@ -166,7 +169,9 @@ pub static PROTOCOL_IS_EXTENSION: Rule = Rule {
             // 2 is false: the exporter says that it did not see the whole chain.
             let cut = record.unsigned(Slot::HeadersLimit) == Some(2);
             let extension = matches!(named, 0 | 43 | 60) && record.is_ipv6() && !later && !cut;
-            let addressed = record.octets_of(Slot::SourceV6).is_none_or(|a| a.iter().any(|&o| o != 0))
+            let addressed = record
+                .octets_of(Slot::SourceV6)
+                .is_none_or(|a| a.iter().any(|&o| o != 0))
                 || record.octets_of(Slot::DestinationV6).is_some_and(|a| a.iter().any(|&o| o != 0));
             (extension && addressed).then(|| record.view.field(Slot::Protocol)).flatten()
         },
@@ -225,7 +230,12 @@ pub static LABEL_ABSENT: Rule = Rule {
     wanted: "flowLabelIPv6 (31)",
     meaning: "covert channels in the flow label and floods that vary it cannot be seen",
     check: Template(|view| {
-        let counted = view.has_any(&[Slot::OctetDelta, Slot::PacketDelta, Slot::OctetTotal, Slot::PacketTotal]);
+        let counted = view.has_any(&[
+            Slot::OctetDelta,
+            Slot::PacketDelta,
+            Slot::OctetTotal,
+            Slot::PacketTotal,
+        ]);
         if !v6(view) || view.has(Slot::FlowLabel) || !counted {
             return Vec::new();
         }
@@ -247,7 +257,9 @@ pub static LABEL_RANGE: Rule = Rule {
             let label = record.unsigned(Slot::FlowLabel)?;
             (label > 0xf_ffff).then(|| record.view.field(Slot::FlowLabel)).flatten()
         },
-        saw: |record, _| format!("flowLabelIPv6 = {:#x}", record.unsigned(Slot::FlowLabel).unwrap_or(0)),
+        saw: |record, _| {
+            format!("flowLabelIPv6 = {:#x}", record.unsigned(Slot::FlowLabel).unwrap_or(0))
+        },
     },
 };
 
@@ -345,7 +357,9 @@ pub static CLASS_IS_DSCP: Rule = Rule {
             let (class, point) = (record.unsigned(Slot::Class)?, record.unsigned(Slot::Dscp)?);
             (point != 0 && class >> 2 != point).then(|| record.view.field(Slot::Class)).flatten()
         },
-        saw: |record, index| format!("{} and {}", record.show_field(index), record.show(Slot::Dscp)),
+        saw: |record, index| {
+            format!("{} and {}", record.show_field(index), record.show(Slot::Dscp))
+        },
     },
 };
 
@@ -366,7 +380,8 @@ pub static HOP_LIMIT_ORDER: Rule = Rule {
             let low = record.unsigned(Slot::MinimumTtl);
             let high = record.unsigned(Slot::MaximumTtl);
             let first = record.unsigned(Slot::Ttl);
-            let above = |a: Option<u64>, b: Option<u64>| matches!((a, b), (Some(a), Some(b)) if a > b);
+            let above =
+                |a: Option<u64>, b: Option<u64>| matches!((a, b), (Some(a), Some(b)) if a > b);
             if above(low, high) || above(low, first) {
                 return record.view.field(Slot::MinimumTtl);
             }
@@ -433,7 +448,9 @@ pub static FRAGMENT_ID_SHORT: Rule = Rule {
         let short = view.length(Slot::FragmentId).is_some_and(|length| length < 4);
         let only_v6 = view.families.v6 && !view.families.v4;
         match view.field(Slot::FragmentId) {
-            Some(at) if short && only_v6 => vec![TemplateFault::field(view, at, "shorter than 4 octets")],
+            Some(at) if short && only_v6 => {
+                vec![TemplateFault::field(view, at, "shorter than 4 octets")]
+            }
             _ => Vec::new(),
         }
     }),
@@ -451,9 +468,13 @@ pub static FRAGMENT_DF: Rule = Rule {
         applies: |view| v6(view) && view.has(Slot::FragmentFlags),
         broken: |record| {
             let flags = record.unsigned(Slot::FragmentFlags)?;
-            (flags & 0x40 != 0 && record.is_ipv6()).then(|| record.view.field(Slot::FragmentFlags)).flatten()
+            (flags & 0x40 != 0 && record.is_ipv6())
+                .then(|| record.view.field(Slot::FragmentFlags))
+                .flatten()
         },
-        saw: |record, _| format!("fragmentFlags = {:#04x}", record.unsigned(Slot::FragmentFlags).unwrap_or(0)),
+        saw: |record, _| {
+            format!("fragmentFlags = {:#04x}", record.unsigned(Slot::FragmentFlags).unwrap_or(0))
+        },
     },
 };
 
@@ -466,7 +487,9 @@ pub static VERSION_MISMATCH: Rule = Rule {
     wanted: "4 with sourceIPv4Address, 6 with sourceIPv6Address",
     meaning: "the record was written with another template than the one it names",
     check: Record {
-        applies: |view| view.is_flow() && view.has(Slot::IpVersion) && view.families.v4 != view.families.v6,
+        applies: |view| {
+            view.is_flow() && view.has(Slot::IpVersion) && view.families.v4 != view.families.v6
+        },
         broken: |record| {
             let version = record.unsigned(Slot::IpVersion)?;
             let wrong = if record.view.families.v6 { version == 4 } else { version == 6 };
@@ -490,7 +513,8 @@ pub static MAPPED: Rule = Rule {
     check: Record {
         applies: v6,
         broken: |record| {
-            let mapped = |slot| record.ipv6(slot).is_some_and(|address| address.to_ipv4_mapped().is_some());
+            let mapped =
+                |slot| record.ipv6(slot).is_some_and(|address| address.to_ipv4_mapped().is_some());
             let (source, destination) = (mapped(Slot::SourceV6), mapped(Slot::DestinationV6));
             if !source && !destination {
                 return None;
@@ -561,8 +585,14 @@ pub static HEADERS_64_CONTRADICT: Rule = Rule {
                 record.unsigned(Slot::NextHeader).unwrap_or(0),
             );
             let readings = readings_64(bits, record.field(index).len() as u32 * 8, next);
-            let readings = if readings.is_empty() { "no known numbering".to_owned() } else { readings.join(", ") };
-            format!("ipv6ExtensionHeaders = {bits:#x}, nextHeaderIPv6 = {next}: agrees with {readings}")
+            let readings = if readings.is_empty() {
+                "no known numbering".to_owned()
+            } else {
+                readings.join(", ")
+            };
+            format!(
+                "ipv6ExtensionHeaders = {bits:#x}, nextHeaderIPv6 = {next}: agrees with {readings}"
+            )
         },
     },
 };
@@ -577,7 +607,11 @@ pub static HEADERS_BOTH: Rule = Rule {
     meaning: "headers are counted twice",
     check: Template(|view| {
         if view.has_all(&[Slot::HeadersFull, Slot::HeaderTypeCounts]) {
-            vec![TemplateFault::slot(view, Slot::HeaderTypeCounts, "and ipv6ExtensionHeadersFull (515)")]
+            vec![TemplateFault::slot(
+                view,
+                Slot::HeaderTypeCounts,
+                "and ipv6ExtensionHeadersFull (515)",
+            )]
         } else {
             Vec::new()
         }
@@ -610,7 +644,9 @@ pub static HEADERS_BITS: Rule = Rule {
             let (_, beyond) = headers_full(record)?;
             beyond.then(|| record.view.field(Slot::HeadersFull)).flatten()
         },
-        saw: |record, index| format!("ipv6ExtensionHeadersFull = {}", view::hexadecimal(record.field(index))),
+        saw: |record, index| {
+            format!("ipv6ExtensionHeadersFull = {}", view::hexadecimal(record.field(index)))
+        },
     },
 };
 
@@ -646,12 +682,18 @@ pub static HEADERS_CONTRADICT: Rule = Rule {
         broken: |record| {
             let (bits, beyond) = headers_full(record)?;
             let next = record.unsigned(Slot::NextHeader)?;
-            if beyond || !record.is_ipv6() {
+            // Of a chain that was cut, what stands first may not have been seen whole.
+            let cut = record.unsigned(Slot::HeadersLimit) == Some(2);
+            if beyond || cut || !record.is_ipv6() {
                 return None;
             }
             let wrong = match bits_of_first(next) {
                 Some(expected) => bits & expected == 0,
-                None => matches!(next, 6 | 17 | ICMPV6) && record.packet_count() == Some(1) && bits & !8 != 0,
+                None => {
+                    matches!(next, 6 | 17 | ICMPV6)
+                        && record.packet_count() == Some(1)
+                        && bits & !8 != 0
+                }
             };
             wrong.then(|| record.view.field(Slot::HeadersFull)).flatten()
         },
@@ -691,7 +733,9 @@ pub static HEADER_LENGTH: Rule = Rule {
         applies: |view| v6(view) && view.has(Slot::HeaderLength),
         broken: |record| {
             let length = record.unsigned(Slot::HeaderLength)?;
-            (length != 40 && record.is_ipv6()).then(|| record.view.field(Slot::HeaderLength)).flatten()
+            (length != 40 && record.is_ipv6())
+                .then(|| record.view.field(Slot::HeaderLength))
+                .flatten()
         },
         saw: value,
     },
@@ -706,7 +750,9 @@ pub static PREFIX_ADDRESS: Rule = Rule {
     wanted: "sourceIPv6Prefix cut to sourceIPv6PrefixLength bits, the rest zero",
     meaning: "records of one prefix do not fall together",
     check: Record {
-        applies: |view| view.has_any(&[Slot::SourcePrefixAddressV6, Slot::DestinationPrefixAddressV6]),
+        applies: |view| {
+            view.has_any(&[Slot::SourcePrefixAddressV6, Slot::DestinationPrefixAddressV6])
+        },
         broken: |record| {
             [
                 (Slot::SourcePrefixAddressV6, Slot::SourcePrefixV6),
@@ -720,7 +766,8 @@ pub static PREFIX_ADDRESS: Rule = Rule {
             })
         },
         saw: |record, index| {
-            let lengths = [Slot::SourcePrefixV6, Slot::DestinationPrefixV6].map(|slot| record.show(slot));
+            let lengths =
+                [Slot::SourcePrefixV6, Slot::DestinationPrefixV6].map(|slot| record.show(slot));
             format!("{}; {}", record.show_field(index), lengths.join(" ").trim())
         },
     },
@@ -742,7 +789,9 @@ pub static MULTICAST: Rule = Rule {
             let wrong = record.is_ipv6() && address.is_multicast() != (flags != 0);
             wrong.then(|| record.view.field(Slot::IsMulticast)).flatten()
         },
-        saw: |record, index| format!("{}, {}", record.show_field(index), record.show(Slot::DestinationV6)),
+        saw: |record, index| {
+            format!("{}, {}", record.show_field(index), record.show(Slot::DestinationV6))
+        },
     },
 };
 
@@ -786,7 +835,8 @@ pub static PORTS_WITHOUT_TRANSPORT: Rule = Rule {
         broken: |record| {
             let number = protocol(record)?;
             let (from, to) = record.ports()?;
-            let known = matches!(number, TCP | 17 | 33 | 132 | 136 | 1 | ICMPV6) || is_tunnel(number);
+            let known =
+                matches!(number, TCP | 17 | 33 | 132 | 136 | 1 | ICMPV6) || is_tunnel(number);
             let wrong = !known && (from != 0 || to != 0) && record.is_ipv6();
             wrong.then(|| record.view.field(Slot::SourcePort)).flatten()
         },
@@ -811,6 +861,8 @@ pub static IPV4_ELEMENTS: Rule = Rule {
         }
         let slots = [Slot::TotalLengthV4, Slot::HeaderWords];
         let found = slots.into_iter().filter(|&slot| view.has(slot));
-        found.map(|slot| TemplateFault::slot(view, slot, "in a template with IPv6 addresses only")).collect()
+        found
+            .map(|slot| TemplateFault::slot(view, slot, "in a template with IPv6 addresses only"))
+            .collect()
     }),
 };

@@ -335,7 +335,11 @@ pub fn markdown() -> String {
     let errors = RULES.iter().filter(|rule| rule.severity == Severity::Error).count();
     let warnings = RULES.iter().filter(|rule| rule.severity == Severity::Warning).count();
     let notes = RULES.len() - errors - warnings;
-    let _ = writeln!(page, "\n{} rules: {errors} errors, {warnings} warnings, {notes} notes.", RULES.len());
+    let _ = writeln!(
+        page,
+        "\n{} rules: {errors} errors, {warnings} warnings, {notes} notes.",
+        RULES.len()
+    );
     let mut last = "";
     for rule in RULES {
         let name = chapter(rule.id);

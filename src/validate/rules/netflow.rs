@@ -2,8 +2,9 @@
 
 use super::Check::{Record, Stream, Template};
 use super::{Rule, TemplateFault};
+use crate::collect::Version;
 use crate::validate::finding::Severity::{Error, Note, Warning};
-use crate::validate::view::{Protocol, Slot};
+use crate::validate::view::Slot;
 
 /// A25.
 pub static COUNT: Rule = Rule {
@@ -58,11 +59,15 @@ pub static VARIABLE_LENGTH: Rule = Rule {
     wanted: "a fixed length",
     meaning: "the template's records cannot be read by the standard",
     check: Template(|view| {
-        if view.protocol != Protocol::NetFlow9 {
+        if view.version != Version::Netflow9 {
             return Vec::new();
         }
-        let variable = view.fields.iter().position(|field| field.length == ie_registry::VARIABLE_LENGTH);
-        variable.map(|index| TemplateFault::field(view, index, "length 65535")).into_iter().collect()
+        let variable =
+            view.fields.iter().position(|field| field.length == ie_registry::VARIABLE_LENGTH);
+        variable
+            .map(|index| TemplateFault::field(view, index, "length 65535"))
+            .into_iter()
+            .collect()
     }),
 };
 
@@ -75,11 +80,14 @@ pub static ELEMENT_HIGH: Rule = Rule {
     wanted: "registered field types; IPFIX for a maker's own",
     meaning: "no enterprise number says whose field it is",
     check: Template(|view| {
-        if view.protocol != Protocol::NetFlow9 {
+        if view.version != Version::Netflow9 {
             return Vec::new();
         }
-        let high = view.fields.iter().enumerate().skip(view.scopes).find(|(_, field)| field.id > 32767);
-        high.map(|(index, _)| TemplateFault::field(view, index, "above 32767")).into_iter().collect()
+        let high =
+            view.fields.iter().enumerate().skip(view.scopes).find(|(_, field)| field.id > 32767);
+        high.map(|(index, _)| TemplateFault::field(view, index, "above 32767"))
+            .into_iter()
+            .collect()
     }),
 };
 
@@ -93,7 +101,7 @@ pub static ICMP_V6: Rule = Rule {
     meaning: "the custom in NetFlow v9; in IPFIX it would be wrong",
     check: Record {
         applies: |view| {
-            view.protocol == Protocol::NetFlow9
+            view.version == Version::Netflow9
                 && view.families.v6
                 && view.has(Slot::IcmpV4)
                 && !view.has(Slot::IcmpV6)

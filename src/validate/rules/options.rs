@@ -2,9 +2,10 @@
 
 use super::Check::{Record, Session, Stream, Template};
 use super::{Rule, SessionFault, TemplateFault, value};
+use crate::collect::Version;
 use crate::validate::finding::Severity::{Error, Note, Warning};
 use crate::validate::finding::Subject;
-use crate::validate::view::{Protocol, Slot};
+use crate::validate::view::Slot;
 
 /// D7.
 pub static INTERVAL_WITHOUT_SPACE: Rule = Rule {
@@ -41,7 +42,9 @@ pub static SAMPLING_INCOMPLETE: Rule = Rule {
                 4 => &[Slot::SamplingProbability],
                 _ => &[],
             };
-            (!record.view.has_all(needs)).then(|| record.view.field(Slot::SelectorAlgorithm)).flatten()
+            (!record.view.has_all(needs))
+                .then(|| record.view.field(Slot::SelectorAlgorithm))
+                .flatten()
         },
         saw: value,
     },
@@ -56,8 +59,11 @@ pub static SELECTOR_UNKNOWN: Rule = Rule {
     wanted: "an options record with that selectorId (302) and selectorAlgorithm (304)",
     meaning: "volumes cannot be scaled back",
     check: Session(|facts| {
-        let unknown: Vec<u64> = facts.selectors_used.difference(&facts.selectors_declared).copied().collect();
-        let (Some(example), false) = (&facts.selector_example, unknown.is_empty()) else { return Vec::new() };
+        let unknown: Vec<u64> =
+            facts.selectors_used.difference(&facts.selectors_declared).copied().collect();
+        let (Some(example), false) = (&facts.selector_example, unknown.is_empty()) else {
+            return Vec::new();
+        };
         let mut example = example.clone();
         example.saw = format!("selectorId = {unknown:?}, no options record for it");
         vec![SessionFault { subject: Subject::Session, count: unknown.len() as u64, example }]
@@ -73,10 +79,17 @@ pub static APPLICATION_SCOPE: Rule = Rule {
     wanted: "applicationId (95) as scope of applicationName (96)",
     meaning: "names cannot be looked up",
     check: Template(|view| {
-        let named = view.fields.iter().any(|field| field.enterprise == 0 && matches!(field.id, 94 | 96));
-        let scoped = view.fields.iter().take(view.scopes).any(|field| field.id == 95 && field.enterprise == 0);
-        if view.options && named && !scoped && view.protocol == Protocol::Ipfix {
-            vec![TemplateFault::whole("applicationName (96), applicationId (95) is not a scope field")]
+        let named =
+            view.fields.iter().any(|field| field.enterprise == 0 && matches!(field.id, 94 | 96));
+        let scoped = view
+            .fields
+            .iter()
+            .take(view.scopes)
+            .any(|field| field.id == 95 && field.enterprise == 0);
+        if view.options && named && !scoped && view.version == Version::Ipfix {
+            vec![TemplateFault::whole(
+                "applicationName (96), applicationId (95) is not a scope field",
+            )]
         } else {
             Vec::new()
         }
@@ -110,7 +123,9 @@ pub static TYPE_IANA: Rule = Rule {
     wanted: "type records for enterprise elements only",
     meaning: "collectors know IANA's elements, and may believe the record instead",
     check: Record {
-        applies: |view| view.has_all(&[Slot::InformationElement, Slot::EnterpriseNumber, Slot::ElementType]),
+        applies: |view| {
+            view.has_all(&[Slot::InformationElement, Slot::EnterpriseNumber, Slot::ElementType])
+        },
         broken: |record| {
             let pen = record.unsigned(Slot::EnterpriseNumber)?;
             (pen == 0).then(|| record.view.field(Slot::EnterpriseNumber)).flatten()
@@ -162,10 +177,11 @@ pub static STATISTICS_ABSENT: Rule = Rule {
     meaning: "packets and flows lost inside the exporter leave no trace",
     check: Session(|facts| {
         let long = facts.messages >= 1000 || facts.flow_records >= 10_000;
-        if facts.protocol != Protocol::Ipfix || !long || facts.statistics_records > 0 {
+        if facts.version != Version::Ipfix || !long || facts.statistics_records > 0 {
             return Vec::new();
         }
-        let saw = format!("none in {} messages with {} flow records", facts.messages, facts.flow_records);
+        let saw =
+            format!("none in {} messages with {} flow records", facts.messages, facts.flow_records);
         vec![SessionFault { subject: Subject::Session, count: 1, example: facts.example(saw) }]
     }),
 };

@@ -2,8 +2,9 @@
 
 use super::Check::{Stream, Template};
 use super::{Rule, TemplateFault};
+use crate::collect::Version;
 use crate::validate::finding::Severity::{Error, Note, Warning};
-use crate::validate::view::{Protocol, Slot, View};
+use crate::validate::view::{Slot, View};
 use ie_registry::{REVERSE_PEN, Reversal, Status};
 
 /// A8.
@@ -161,7 +162,7 @@ pub static DATA_AFTER_WITHDRAWAL: Rule = Rule {
 };
 
 fn faults(view: &View, wrong: impl Fn(usize) -> Option<String>) -> Vec<TemplateFault> {
-    let skipped = if view.protocol == Protocol::NetFlow9 { view.scopes } else { 0 };
+    let skipped = if view.version == Version::Netflow9 { view.scopes } else { 0 };
     (skipped..view.fields.len())
         .filter_map(|index| Some(TemplateFault::field(view, index, &wrong(index)?)))
         .collect()
@@ -176,12 +177,14 @@ pub static UNASSIGNED: Rule = Rule {
     wanted: "a registered element, or one under the maker's enterprise number",
     meaning: "the value means nothing to anybody else, and something else once the number is assigned",
     check: Template(|view| {
-        if view.protocol != Protocol::Ipfix {
+        if view.version != Version::Ipfix {
             return Vec::new();
         }
         faults(view, |index| {
             let field = view.fields.get(index)?;
-            let known = field.enterprise != 0 || ie_registry::iana(field.id).is_some() || netflow_only(field.id);
+            let known = field.enterprise != 0
+                || ie_registry::iana(field.id).is_some()
+                || netflow_only(field.id);
             (!known).then(|| format!("no such element, {} octets", field.length))
         })
     }),
@@ -201,12 +204,13 @@ pub static NETFLOW_ONLY: Rule = Rule {
     wanted: "the registered element of that meaning",
     meaning: "each maker means something else by it",
     check: Template(|view| {
-        if view.protocol != Protocol::Ipfix {
+        if view.version != Version::Ipfix {
             return Vec::new();
         }
         faults(view, |index| {
             let field = view.fields.get(index)?;
-            (field.enterprise == 0 && netflow_only(field.id)).then(|| "kept for NetFlow v9".to_owned())
+            (field.enterprise == 0 && netflow_only(field.id))
+                .then(|| "kept for NetFlow v9".to_owned())
         })
     }),
 };
@@ -220,12 +224,13 @@ pub static DEPRECATED: Rule = Rule {
     wanted: "its successor, where there is one",
     meaning: "its meaning was found ambiguous; collectors will stop reading it",
     check: Template(|view| {
-        if view.protocol != Protocol::Ipfix {
+        if view.version != Version::Ipfix {
             return Vec::new();
         }
         faults(view, |index| {
             let element = view.fields.get(index)?.element(ie_registry::SIXTAP_DEFAULT_PEN)?;
-            (element.status == Status::Deprecated && element.enterprise == 0).then(|| "deprecated".to_owned())
+            (element.status == Status::Deprecated && element.enterprise == 0)
+                .then(|| "deprecated".to_owned())
         })
     }),
 };
@@ -244,9 +249,14 @@ pub static ELEMENT_TWICE: Rule = Rule {
         }
         faults(view, |index| {
             let field = view.fields.get(index)?;
-            let before = view.fields.iter().take(index).any(|f| (f.enterprise, f.id) == (field.enterprise, field.id));
+            let before = view
+                .fields
+                .iter()
+                .take(index)
+                .any(|f| (f.enterprise, f.id) == (field.enterprise, field.id));
             // Padding, MPLS labels and lists are repeated by design.
-            let meant = field.enterprise == 0 && matches!(field.id, 210 | 70..=79 | 291..=293 | 515..=519);
+            let meant =
+                field.enterprise == 0 && matches!(field.id, 210 | 70..=79 | 291..=293 | 515..=519);
             (before && !meant).then(|| "again".to_owned())
         })
     }),
@@ -262,7 +272,12 @@ pub static MIXED_FAMILIES: Rule = Rule {
     meaning: "half of the addresses are zeros that look like addresses",
     check: Template(|view| {
         let both = view.is_flow()
-            && view.has_all(&[Slot::SourceV4, Slot::SourceV6, Slot::DestinationV4, Slot::DestinationV6])
+            && view.has_all(&[
+                Slot::SourceV4,
+                Slot::SourceV6,
+                Slot::DestinationV4,
+                Slot::DestinationV6,
+            ])
             && !view.has(Slot::NatEvent);
         if both {
             vec![TemplateFault::slot(view, Slot::SourceV6, "beside sourceIPv4Address (8)")]
@@ -315,7 +330,9 @@ pub static REVERSE_WITHOUT_KEY: Rule = Rule {
             Slot::FlowId,
         ];
         match reverse {
-            Some(index) if !view.has_any(&keys) => vec![TemplateFault::field(view, index, "no source and destination")],
+            Some(index) if !view.has_any(&keys) => {
+                vec![TemplateFault::field(view, index, "no source and destination")]
+            }
             _ => Vec::new(),
         }
     }),
@@ -346,7 +363,12 @@ pub static NO_TIME: Rule = Rule {
     wanted: "flowStartMilliseconds (152) and flowEndMilliseconds (153)",
     meaning: "rates, durations and the order of events are not known",
     check: Template(|view| {
-        let counted = view.has_any(&[Slot::OctetDelta, Slot::PacketDelta, Slot::OctetTotal, Slot::PacketTotal]);
+        let counted = view.has_any(&[
+            Slot::OctetDelta,
+            Slot::PacketDelta,
+            Slot::OctetTotal,
+            Slot::PacketTotal,
+        ]);
         let addressed = view.families.v4 || view.families.v6;
         let timed = [
             Slot::StartSeconds,
@@ -362,7 +384,10 @@ pub static NO_TIME: Rule = Rule {
             Slot::EndDelta,
             Slot::EndUptime,
         ];
-        let observed = view.fields.iter().any(|f| f.enterprise == 0 && matches!(f.id, 258 | 322..=325 | 359 | 360));
+        let observed = view
+            .fields
+            .iter()
+            .any(|f| f.enterprise == 0 && matches!(f.id, 258 | 322..=325 | 359 | 360));
         if view.options || !counted || !addressed || view.has_any(&timed) || observed {
             return Vec::new();
         }
@@ -379,12 +404,16 @@ pub static POST_MAC: Rule = Rule {
     wanted: "destinationMacAddress (80) for the address in the frame as it came",
     meaning: "57 is the address after forwarding: the two frames are mixed up",
     check: Template(|view| {
-        let mixed = view.protocol == Protocol::Ipfix
+        let mixed = view.version == Version::Ipfix
             && view.has_all(&[Slot::SourceMac, Slot::PostDestinationMac])
             && !view.has(Slot::DestinationMac)
             && !view.fields.iter().any(|field| field.enterprise == 0 && field.id == 81);
         if mixed {
-            vec![TemplateFault::slot(view, Slot::PostDestinationMac, "with sourceMacAddress (56), without 80 and 81")]
+            vec![TemplateFault::slot(
+                view,
+                Slot::PostDestinationMac,
+                "with sourceMacAddress (56), without 80 and 81",
+            )]
         } else {
             Vec::new()
         }

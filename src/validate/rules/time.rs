@@ -2,9 +2,10 @@
 
 use super::Check::{Record, Session, Tally};
 use super::{Rule, SessionFault, value};
+use crate::collect::Version;
 use crate::validate::finding::Severity::{Error, Note, Warning};
 use crate::validate::finding::Subject;
-use crate::validate::view::{self, Protocol, Slot, View};
+use crate::validate::view::{self, Slot, View};
 
 type Seen<'a> = view::Record<'a>;
 
@@ -23,8 +24,14 @@ const STARTS: &[Slot] = &[
     Slot::StartDelta,
     Slot::StartUptime,
 ];
-const ENDS: &[Slot] =
-    &[Slot::EndMillis, Slot::EndMicros, Slot::EndNanos, Slot::EndSeconds, Slot::EndDelta, Slot::EndUptime];
+const ENDS: &[Slot] = &[
+    Slot::EndMillis,
+    Slot::EndMicros,
+    Slot::EndNanos,
+    Slot::EndSeconds,
+    Slot::EndDelta,
+    Slot::EndUptime,
+];
 
 fn timed(view: &View) -> bool {
     view.is_flow() && view.has_any(STARTS) && view.has_any(ENDS)
@@ -72,15 +79,22 @@ pub static UPTIME_WITHOUT_INIT: Rule = Rule {
         }
         let relative = facts.templates.values().filter(|template| {
             let view = &template.view;
-            view.protocol == Protocol::Ipfix
+            view.version == Version::Ipfix
                 && view.has(Slot::EndUptime)
-                && !view.has_any(&[Slot::SystemInit, Slot::EndMillis, Slot::EndSeconds, Slot::EndMicros, Slot::EndNanos])
+                && !view.has_any(&[
+                    Slot::SystemInit,
+                    Slot::EndMillis,
+                    Slot::EndSeconds,
+                    Slot::EndMicros,
+                    Slot::EndNanos,
+                ])
                 && template.records > 0
         });
         let fault = relative.map(|template| SessionFault {
             subject: Subject::Template(template.view.template),
             count: template.records,
-            example: template.example("flowEndSysUpTime (21), no systemInitTimeMilliseconds (160) anywhere"),
+            example: template
+                .example("flowEndSysUpTime (21), no systemInitTimeMilliseconds (160) anywhere"),
         });
         fault.collect()
     }),
@@ -156,7 +170,9 @@ pub static EPOCH: Rule = Rule {
             if exported(record) < OLDEST {
                 return None;
             }
-            for (time, slots) in [(record.flow_start(), &STARTS[..4]), (record.flow_end(), &ENDS[..4])] {
+            for (time, slots) in
+                [(record.flow_start(), &STARTS[..4]), (record.flow_end(), &ENDS[..4])]
+            {
                 if let Some(time) = time
                     && !plausible(record, time)
                     && let Some(index) = field_of(record, slots)
@@ -182,7 +198,8 @@ pub static NTP_FRACTION: Rule = Rule {
         applies: |view| view.is_flow() && !view.typed.ntp.is_empty(),
         observe: |record, tally| {
             for &index in &record.view.typed.ntp {
-                let fraction = view::unsigned(record.field(usize::from(index))).unwrap_or(0) & 0xffff_ffff;
+                let fraction =
+                    view::unsigned(record.field(usize::from(index))).unwrap_or(0) & 0xffff_ffff;
                 if fraction != 0 {
                     tally.n[0] += 1;
                     tally.n[1] += u64::from(fraction >= 1_000_000_000);
@@ -191,8 +208,12 @@ pub static NTP_FRACTION: Rule = Rule {
             tally.keep(record, Slot::StartNanos);
         },
         judge: |tally| {
-            (tally.n[0] > 100 && tally.n[1] == 0)
-                .then(|| format!("all {} fractions are below 1000000000; three in four should not be", tally.n[0]))
+            (tally.n[0] > 100 && tally.n[1] == 0).then(|| {
+                format!(
+                    "all {} fractions are below 1000000000; three in four should not be",
+                    tally.n[0]
+                )
+            })
         },
     },
 };
@@ -209,7 +230,9 @@ pub static OLD: Rule = Rule {
         applies: ended,
         broken: |record| {
             let end = record.flow_end()?;
-            let old = end < exported(record) - 3600 * SECOND && plausible(record, end) && !wrapped(record, end);
+            let old = end < exported(record) - 3600 * SECOND
+                && plausible(record, end)
+                && !wrapped(record, end);
             old.then(|| field_of(record, ENDS)).flatten()
         },
         saw: times,
@@ -316,10 +339,14 @@ pub static REASON_WITHOUT_FIN: Rule = Rule {
     check: Record {
         applies: |view| view.has_all(&[Slot::EndReason, Slot::TcpFlags, Slot::Protocol]),
         broken: |record| {
-            let tcp = record.unsigned(Slot::Protocol) == Some(6) && record.unsigned(Slot::EndReason) == Some(3);
-            let flags = record.unsigned(Slot::TcpFlags)? | record.unsigned(Slot::ReverseTcpFlags).unwrap_or(0);
+            let tcp = record.unsigned(Slot::Protocol) == Some(6)
+                && record.unsigned(Slot::EndReason) == Some(3);
+            let flags = record.unsigned(Slot::TcpFlags)?
+                | record.unsigned(Slot::ReverseTcpFlags).unwrap_or(0);
             (tcp && flags & 5 == 0).then(|| record.view.field(Slot::EndReason)).flatten()
         },
-        saw: |record, index| format!("{}, {}", record.show_field(index), record.show(Slot::TcpFlags)),
+        saw: |record, index| {
+            format!("{}, {}", record.show_field(index), record.show(Slot::TcpFlags))
+        },
     },
 };

@@ -1,0 +1,85 @@
+//! The report as SARIF 2.1.0, which code review tools and pipelines show.
+
+use super::{Report, subject};
+use crate::validate::finding::{Finding, Severity};
+use crate::validate::rules::RULES;
+use serde_json::{Value, json};
+
+const fn level(severity: Severity) -> &'static str {
+    severity.word()
+}
+
+/// The report as a SARIF log.
+#[must_use]
+pub fn value(report: &Report) -> Value {
+    let rules = RULES.iter().map(|rule| {
+        json!({
+            "id": rule.id,
+            "name": rule.id,
+            "shortDescription": { "text": rule.title },
+            "fullDescription": { "text": format!("{}. Should be: {}. To a collector: {}.", rule.title, rule.wanted, rule.meaning) },
+            "help": { "text": rule.source },
+            "defaultConfiguration": { "level": level(rule.severity) },
+        })
+    });
+    let results = report.findings.iter().map(|finding| result(report, finding));
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "sixtap validate",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules.collect::<Vec<_>>(),
+            } },
+            "artifacts": [{ "location": { "uri": uri(&report.input) } }],
+            "results": results.collect::<Vec<_>>(),
+        }],
+    })
+}
+
+fn result(report: &Report, finding: &Finding) -> Value {
+    let rule = finding.rule;
+    let index = RULES.iter().position(|known| known.id == rule.id);
+    let about = subject(finding.subject);
+    let who = report.session_name(finding.session);
+    let saw = finding.examples.first().map_or("", |example| example.saw.as_str());
+    let text = format!(
+        "{}: {saw} ({who}{}{about}; {} times)",
+        rule.title,
+        if about.is_empty() { "" } else { ", " },
+        finding.count
+    );
+    let locations = finding.examples.iter().map(|example| {
+        let place = &example.place;
+        json!({
+            "physicalLocation": {
+                "artifactLocation": { "uri": uri(&report.input), "index": 0 },
+                "region": { "byteOffset": place.octet.unwrap_or(0), "byteLength": place.length },
+            },
+            "message": { "text": format!("{} ({place})", example.saw) },
+        })
+    });
+    json!({
+        "ruleId": rule.id,
+        "ruleIndex": index,
+        "level": level(rule.severity),
+        "message": { "text": text },
+        "occurrenceCount": finding.count,
+        "locations": locations.collect::<Vec<_>>(),
+    })
+}
+
+/// A file name as a relative URI.
+fn uri(name: &str) -> String {
+    use std::fmt::Write as _;
+    let mut uri = String::new();
+    for octet in name.bytes() {
+        if octet.is_ascii_alphanumeric() || b"/._-~:[]".contains(&octet) {
+            uri.push(char::from(octet));
+        } else {
+            let _ = write!(uri, "%{octet:02X}");
+        }
+    }
+    uri
+}
