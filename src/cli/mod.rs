@@ -10,6 +10,7 @@ mod facts;
 mod probe;
 mod show;
 mod table;
+mod validate;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ enum Command {
     Craft(Box<craft::CraftArgs>),
     /// Tell what this machine and a NIC will give, and why.
     Doctor(doctor::DoctorArgs),
+    /// Hold an export against the RFCs, and against the traffic that was metered.
+    Validate(Box<validate::ValidateArgs>),
     /// Show the facts of each packet of a capture, one JSON object a line (for comparing parsers).
     #[command(hide = true)]
     Facts(facts::FactsArgs),
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Elements(args) => elements::run(&args),
         Command::Craft(args) => craft::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Validate(args) => validate::run(&args),
         Command::Facts(args) => facts::run(&args),
     };
     match outcome {

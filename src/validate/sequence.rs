@@ -140,8 +140,11 @@ impl Track {
             (5, &rules::COUNTS_OCTETS),
         ];
         let votes = |at: usize| self.votes.get(at).copied().unwrap_or(0);
-        let best =
-            others.into_iter().filter(|&(at, _)| at != right).max_by_key(|&(at, _)| votes(at));
+        let best = others
+            .into_iter()
+            .filter(|&(at, _)| at != right)
+            .rev()
+            .max_by_key(|&(at, _)| votes(at));
         if let Some((at, rule)) = best
             && most(votes(at))
         {

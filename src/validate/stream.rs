@@ -9,7 +9,7 @@ use super::report::Report;
 use super::rules::{sequence as sequence_rules, template as template_rules};
 use super::sequence::Track;
 use super::session::{Facts, Session};
-use crate::collect::{Collector, Event, Limits, Message, Transport, Version};
+use crate::collect::{Anomaly, Collector, Event, Header, Limits, Message, Transport, Version};
 use std::collections::HashMap;
 
 /// Sessions examined at most: an exporter and domain each.
@@ -68,6 +68,19 @@ impl Validator {
             also(&event);
             examiner.event(&event);
         });
+    }
+
+    /// Octets that are no message: the reader went on behind them.
+    pub fn noise(&mut self, transport: &Transport, anomaly: Anomaly) {
+        let version = Version::Unknown;
+        let message = Message {
+            transport,
+            session: u32::MAX,
+            version,
+            header: Header::default(),
+            octets: &[],
+        };
+        self.examiner.noise(&message, &anomaly);
     }
 
     /// A stream has ended or a peer has closed: its templates are void.
@@ -140,6 +153,24 @@ impl Examiner {
         self.current = index;
         if let Some(session) = self.sessions.get_mut(index) {
             session.message(message, &mut self.findings);
+        }
+    }
+
+    /// Counts noise for the session that came the same way last, or for one of its own.
+    fn noise(&mut self, message: &Message<'_>, anomaly: &Anomaly) {
+        let transport = message.transport;
+        let same = |session: &Session| {
+            let facts = &session.facts;
+            (facts.transport, facts.exporter, facts.collector)
+                == (transport.protocol, transport.exporter, transport.collector)
+        };
+        let known = self.sessions.iter().rposition(same);
+        if known.is_none() {
+            self.begin(message);
+        }
+        let index = known.unwrap_or(self.current);
+        if let Some(session) = self.sessions.get_mut(index) {
+            session.anomaly(message, anomaly, &mut self.findings);
         }
     }
 

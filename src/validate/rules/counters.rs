@@ -87,7 +87,7 @@ pub static TOO_BIG: Rule = Rule {
         broken: |record| {
             let (octets, packets) = (record.octet_count()?, record.packet_count()?);
             let most = if record.is_ipv6() { 65_575 } else { 65_535 };
-            let big = packets > 0 && octets < 1 << 63 && octets / most > packets;
+            let big = packets > 0 && octets < 1 << 63 && octets > packets.saturating_mul(most);
             big.then(|| octet_field(record)).flatten()
         },
         saw: both,

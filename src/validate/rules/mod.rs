@@ -361,6 +361,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_in_docs_is_what_the_rules_say() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        assert!(page == markdown(), "run: sixtap validate --rules --markdown > docs/rules.md");
+    }
+
+    #[test]
     fn ids_are_unique_and_every_text_is_there() {
         let mut ids: Vec<_> = RULES.iter().map(|rule| rule.id).collect();
         ids.sort_unstable();
