@@ -26,6 +26,8 @@ use std::sync::Arc;
 const RETIRED: usize = 256;
 /// Selectors, statistics series and unknown templates remembered.
 const SERIES: usize = 1024;
+/// 1 January 1990: an Export Time before it is an uptime, or nothing.
+const OLDEST_EXPORT: u32 = 631_152_000;
 /// Half an hour: longer than this a template in use must not go unsent over UDP.
 const REFRESH_SECONDS: u32 = 1800;
 
@@ -361,11 +363,7 @@ impl Session {
             note(&message::CHECKSUM_ZERO, 0, 0, "UDP checksum 0".to_owned());
         }
         let (export, sequence) = (message.header.export_time, message.header.sequence);
-        let (time_at, sequence_at) = match message.version {
-            Version::Ipfix => (4, 8),
-            Version::Netflow9 => (8, 12),
-            _ => (8, 16),
-        };
+        let time_at = if message.version == Version::Ipfix { 4 } else { 8 };
         let shown = view::show_time(i64::from(export) * 1_000_000_000);
         let arrival = message.transport.arrival.map(|time| time / 1_000_000_000);
         let swapped = export < 500_000_000 && (1_000_000_000..2_147_483_648).contains(&sequence);
@@ -373,14 +371,16 @@ impl Session {
         if swapped {
             let saw = format!("Export Time {export}, sequence number {sequence}");
             note(&message::HEADER_SWAPPED, time_at, 4, saw);
-        } else if export == 0 || far {
-            let clock = arrival.map_or_else(
-                || "no clock has shown 0 since 1970".to_owned(),
-                |arrival| {
-                    format!("arrived {}", view::show_time(arrival.cast_signed() * 1_000_000_000))
-                },
+        } else if export < OLDEST_EXPORT {
+            note(
+                &message::EXPORT_TIME,
+                time_at,
+                4,
+                format!("{shown}, before flow export was invented"),
             );
-            note(&message::EXPORT_TIME, time_at, 4, format!("{shown}, {clock}"));
+        } else if let Some(arrival) = arrival.filter(|_| far) {
+            let clock = view::show_time(arrival.cast_signed() * 1_000_000_000);
+            note(&message::CLOCK_OFFSET, time_at, 4, format!("{shown}, arrived {clock}"));
         }
         if let Some((_, last)) = self.facts.export_times
             && export < last
@@ -389,7 +389,6 @@ impl Session {
             let saw = format!("{shown}, {} s before the message in front of it", last - export);
             note(&message::EXPORT_TIME_BACKWARDS, time_at, 4, saw);
         }
-        let _ = sequence_at;
         let first = self.facts.export_times.map_or(export, |(first, _)| first);
         self.facts.export_times = Some((first, export));
     }

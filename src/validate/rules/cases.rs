@@ -323,6 +323,16 @@ const SESSION: &[Case] = &[
         "MSG-EXPORT-TIME",
         || {
             built(|s| {
+                s.export = 3600;
+                s.template(256, &[OWN]).send();
+            })
+        },
+        good,
+    ),
+    case(
+        "MSG-CLOCK-OFFSET",
+        || {
+            built(|s| {
                 s.late = 7200;
                 s.template(256, &v6()).send();
             })

@@ -152,9 +152,20 @@ pub static EXPORT_TIME: Rule = Rule {
     id: "MSG-EXPORT-TIME",
     severity: Error,
     source: "RFC 7011 section 3.1",
-    title: "an Export Time far from the clock",
+    title: "an Export Time that is no time of day",
     wanted: "seconds since 1970, UTC, when the message left the exporter",
     meaning: "flows are filed under the wrong time; relative times come out wrong",
+    check: Stream,
+};
+
+/// A7. A capture that was replayed later shows it too, so that it proves nothing alone.
+pub static CLOCK_OFFSET: Rule = Rule {
+    id: "MSG-CLOCK-OFFSET",
+    severity: Warning,
+    source: "RFC 7011 section 3.1",
+    title: "an Export Time more than an hour from the capture's clock",
+    wanted: "UTC, from a clock kept right, unless the capture is of messages replayed later",
+    meaning: "flows are filed under the wrong time",
     check: Stream,
 };
 

@@ -161,6 +161,7 @@ pub static RULES: &[&Rule] = &[
     &message::FRAGMENTED,
     &message::CHECKSUM_ZERO,
     &message::EXPORT_TIME,
+    &message::CLOCK_OFFSET,
     &message::EXPORT_TIME_BACKWARDS,
     &message::HEADER_SWAPPED,
     &message::DOMAIN_ZERO,
