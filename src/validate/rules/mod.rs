@@ -8,6 +8,7 @@
 
 pub mod counters;
 pub mod encoding;
+pub mod headers;
 pub mod ipv6;
 pub mod message;
 pub mod netflow;
@@ -240,11 +241,11 @@ pub static RULES: &[&Rule] = &[
     &ipv6::FRAGMENT_DF,
     &ipv6::VERSION_MISMATCH,
     &ipv6::MAPPED,
-    &ipv6::HEADERS_64_CONTRADICT,
-    &ipv6::HEADERS_BOTH,
-    &ipv6::HEADERS_BITS,
-    &ipv6::HEADERS_CONTRADICT,
-    &ipv6::HEADERS_NO_LIMIT,
+    &headers::HEADERS_64_CONTRADICT,
+    &headers::HEADERS_BOTH,
+    &headers::HEADERS_BITS,
+    &headers::HEADERS_CONTRADICT,
+    &headers::HEADERS_NO_LIMIT,
     &ipv6::HEADER_LENGTH,
     &ipv6::PREFIX_ADDRESS,
     &ipv6::MULTICAST,
