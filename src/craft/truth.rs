@@ -128,14 +128,26 @@ impl Flow {
             .set("maximumIpTotalLength", lengths.iter().max().copied().unwrap_or(0))
     }
 
-    /// Extension headers: the first one's number, the bits of [`bit`] OR-ed over all packets, octets of the first
-    /// chain, and whether every chain could be walked to its end.
+    /// Extension headers: the first one's number, the bits of [`bit`] OR-ed over all packets, octets of the chain, and
+    /// whether every chain could be walked to its end. A flow of first and later fragments has more than one chain,
+    /// so that no one length is right (RFC 9740 section 3.6).
     #[must_use]
     pub fn chain(self, first: u8, bits: u16, length: u32, complete: bool) -> Self {
-        self.set("nextHeaderIPv6", first)
+        let flow = self
+            .set("nextHeaderIPv6", first)
             .set("ipv6ExtensionHeadersFull", bits)
-            .set("ipv6ExtensionHeadersLimit", complete)
-            .set("ipv6ExtensionHeadersChainLength", length)
+            .set("ipv6ExtensionHeadersLimit", complete);
+        if bits & bit::FRA0 != 0 && bits & bit::FRA1 != 0 {
+            return flow;
+        }
+        flow.set("ipv6ExtensionHeadersChainLength", length)
+    }
+
+    /// Takes an element back: it has no one right value after all.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.elements.shift_remove(name);
+        self
     }
 
     /// TCP flags, OR-ed.

@@ -21,8 +21,8 @@ pub(super) const CASES: &[Definition] = &[
     }),
     case("ipv4-tcp", "RFC 791, RFC 9293", "TCP over IPv4 from SYN to FIN", |scene| {
         let all = [(flag::SYN, 0), (flag::PSH | flag::ACK, 100), (flag::FIN | flag::ACK, 0)];
-        for (flags, payload) in all {
-            send_segment(scene, flags, payload);
+        for ((flags, payload), sequence) in all.into_iter().zip([0, 1, 101]) {
+            send_segment(scene, flags, sequence, payload);
         }
         let flags = flag::SYN | flag::PSH | flag::ACK | flag::FIN;
         let flow = scene.flow4(proto::TCP).ports(scene.ports()).tcp(flags);
@@ -35,7 +35,7 @@ pub(super) const CASES: &[Definition] = &[
         |scene| {
             scene.padding = 0xa5;
             for _ in 0..2 {
-                send_segment(scene, flag::ACK, 0);
+                send_segment(scene, flag::ACK, 1, 0);
             }
             let flow = scene.flow4(proto::TCP).ports(scene.ports()).tcp(flag::ACK);
             scene.flow(flow.lengths(&[40; 2]));
@@ -94,10 +94,10 @@ pub(super) const CASES: &[Definition] = &[
         },
     ),
     case("ipv4-esp", "RFC 4303", "ESP over IPv4: no ports", |scene| {
-        let upper = crate::craft::header::esp(0x2002, 1, 64);
+        let upper = crate::craft::header::esp(0x4004, 1, 64);
         let packet = scene.head4().packet(proto::ESP, &[], &upper);
         scene.send4(&packet);
-        scene.flow(scene.flow4(proto::ESP).set("IPSecSPI", 0x2002).lengths(&[92]));
+        scene.flow(scene.flow4(proto::ESP).set("IPSecSPI", 0x4004).lengths(&[92]));
     }),
 ];
 
@@ -105,8 +105,8 @@ fn datagram(scene: &Scene<'_>, payload: usize) -> Vec<u8> {
     udp(scene.ends4(), scene.ports(), &filler(payload))
 }
 
-fn send_segment(scene: &mut Scene<'_>, flags: u16, payload: usize) {
-    let what = Tcp { flags, ..Tcp::default() };
+fn send_segment(scene: &mut Scene<'_>, flags: u16, sequence: u32, payload: usize) {
+    let what = Tcp { flags, sequence, ..Tcp::default() };
     let upper = tcp(scene.ends4(), scene.ports(), what, &filler(payload));
     let packet = scene.head4().packet(proto::TCP, &[], &upper);
     scene.send4(&packet);

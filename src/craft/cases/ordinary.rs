@@ -10,15 +10,15 @@ use crate::craft::truth::Flow;
 pub(super) const CASES: &[Definition] = &[
     case("ordinary-dns", "RFC 1035", "a DNS question and its answer over IPv6", |scene| {
         let there = way(scene, 53);
-        let sizes = [(there, 40), (there.back(), 200)];
-        for (way, payload) in sizes {
-            let upper = udp(way.ends(), way.ports, &filler(payload));
+        let messages = [(there, question()), (there.back(), answer())];
+        for (way, message) in &messages {
+            let upper = udp(way.ends(), way.ports, message);
             let packet = way.head(scene).packet(proto::UDP, &upper);
             scene.send6(&packet);
         }
-        for (place, (way, payload)) in sizes.into_iter().enumerate() {
+        for (place, (way, _)) in messages.iter().enumerate() {
             let flow = way.flow(scene, proto::UDP).ports(way.ports);
-            scene.flow_of(&[place], flow.lengths(&[48 + payload as u64]));
+            scene.flow_of(&[place], flow.lengths(&[[77], [105]][place]));
         }
     }),
     case("ordinary-web", "RFC 9293", "a TCP conversation to port 443 over IPv6", |scene| {
@@ -36,8 +36,13 @@ pub(super) const CASES: &[Definition] = &[
             (there.back(), flag::FIN | flag::ACK, 0),
             (there, flag::ACK, 0),
         ];
+        // What each side has sent so far: SYN and FIN take a number each.
+        let mut sent = [0_u32; 2];
         for (way, flags, payload) in exchange {
-            let what = Tcp { flags, ..Tcp::default() };
+            let side = usize::from(way.source != there.source);
+            let acknowledgement = if flags & flag::ACK == 0 { 0 } else { sent[1 - side] };
+            let what = Tcp { flags, sequence: sent[side], acknowledgement, options: &[] };
+            sent[side] += payload as u32 + u32::from(flags & (flag::SYN | flag::FIN) != 0);
             let upper = tcp(way.ends(), way.ports, what, &filler(payload));
             let packet = way.head(scene).packet(proto::TCP, &upper);
             scene.send6(&packet);
@@ -96,6 +101,23 @@ pub(super) const CASES: &[Definition] = &[
         }
     }),
 ];
+
+/// A DNS query for the AAAA record of example.com: 29 octets.
+fn question() -> Vec<u8> {
+    let mut octets = vec![0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0];
+    octets.extend(b"\x07example\x03com\0\0\x1c\0\x01");
+    octets
+}
+
+/// Its answer, 2001:db8::1 for an hour: 57 octets.
+fn answer() -> Vec<u8> {
+    let mut octets = question();
+    octets[2..4].copy_from_slice(&[0x81, 0x80]);
+    octets[7] = 1;
+    octets.extend([0xc0, 12, 0, 28, 0, 1, 0, 0, 14, 16, 0, 16]);
+    octets.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    octets
+}
 
 /// One direction of a conversation between the case's IPv6 addresses.
 #[derive(Clone, Copy)]

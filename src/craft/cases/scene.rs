@@ -261,7 +261,11 @@ impl<'p> Scene<'p> {
             ("dot1qCustomerVlanId", "dot1qCustomerPriority", self.tags.get(1)),
         ] {
             if let Some((_, control)) = tag {
-                flow = flow.set(element, control & 0xfff).set(priority, control >> 13);
+                flow = flow.set(priority, control >> 13);
+                // Identifier 0 names no VLAN: to leave the element out and to say 0 are both right.
+                if control & 0xfff != 0 {
+                    flow = flow.set(element, control & 0xfff);
+                }
             }
         }
         self.flows.push(flow);
@@ -272,7 +276,6 @@ impl<'p> Scene<'p> {
         let family = if outer.source.is_ipv6() { "IPv6" } else { "IPv4" };
         let flow = flow
             .set("sixtap:tunnelKind", kind)
-            .set("sixtap:tunnelLevel", 1)
             .set("sixtap:tunnelIdentifier", identifier)
             .set(&format!("sixtap:tunnelSource{family}Address"), json!(outer.source.to_string()))
             .set(

@@ -216,10 +216,14 @@ pub(super) const CASES: &[Definition] = &[
 
 /// TCP packets with these flags; those with PSH carry 100 octets.
 fn segments(scene: &mut Scene<'_>, flags: &[u16]) {
+    let mut sequence = 0;
     for flags in flags {
         let payload = if flags & flag::PSH == 0 { 0 } else { 100 };
-        let upper = scene.tcp6(*flags, payload);
+        let what = Tcp { flags: *flags, sequence, ..Tcp::default() };
+        let upper = tcp(scene.ends6(), scene.ports(), what, &filler(payload));
         scene.send_chain(&[], proto::TCP, &upper);
+        // SYN and FIN take a number each.
+        sequence += payload as u32 + u32::from(flags & (flag::SYN | flag::FIN) != 0);
     }
 }
 

@@ -91,7 +91,7 @@ enum Inside {
     Four,
 }
 
-const INNER_PORTS: (u16, u16) = (1111, 2222);
+const INNER_PORTS: (u16, u16) = (40_111, 40_222);
 
 /// The packet that is carried, and its truth without what says that it is carried.
 fn inside(scene: &Scene<'_>, inside: Inside) -> (Vec<u8>, Flow) {
