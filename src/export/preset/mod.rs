@@ -4,9 +4,11 @@
 //! sixtap can fill ([`FILLINGS`]); lengths are such that RFC 7011 section 6.2 allows them.
 
 mod catalogue;
+mod document;
 mod file;
 
 pub use catalogue::{FILLINGS, Filling, fillings};
+pub use document::document;
 pub use file::PresetError;
 
 use super::record::{Condition, Kind, Slot, Source, USER, USER_ELEMENTS};
