@@ -254,6 +254,11 @@ impl Show {
         for (count, what) in losses.iter().filter(|(count, _)| *count > 0) {
             eprintln!("sixtap: {count} {what}");
         }
+        if let Shape::Table(table) = &self.shape
+            && table.others > 0
+        {
+            eprintln!("sixtap: {} records are no flows and not in the table", table.others);
+        }
         if matches!(self.shape, Shape::File(_)) && self.sessions > 1 {
             eprintln!(
                 "sixtap: the file holds messages of {} exporters; Templates of one may hide another's",

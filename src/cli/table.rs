@@ -1,6 +1,6 @@
 //! Flow records as rows: aligned by what has been seen, printed as they come.
 
-use crate::collect::{Record, Version, json};
+use crate::collect::{Record, Version};
 use crate::ipfix::time::Rfc3339;
 use crate::ipfix::{Value, unsigned};
 use ie_registry::{DataType, ie};
@@ -28,29 +28,20 @@ type Row = [String; COLUMNS.len()];
 /// Rows on their way.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    rows: Vec<Line>,
+    rows: Vec<Row>,
     widths: [usize; COLUMNS.len()],
     begun: bool,
-}
-
-#[derive(Debug)]
-enum Line {
-    Flow(Box<Row>),
-    /// A record that is no flow.
-    Other(String),
+    /// Records that are no flows: options records, or without addresses.
+    pub(super) others: u64,
 }
 
 impl Table {
     /// Takes a record.
     pub(super) fn record(&mut self, record: &Record<'_>) {
-        self.rows.push(match row(record) {
-            Some(row) => Line::Flow(Box::new(row)),
-            None => {
-                let mut text = format!("# template {}: ", record.template.id());
-                json::record_to_json(record, &mut text);
-                Line::Other(text)
-            }
-        });
+        match row(record) {
+            Some(row) => self.rows.push(row),
+            None => self.others += 1,
+        }
     }
 
     /// Writes the rows that have gathered. `all`: also if there are few.
@@ -59,11 +50,7 @@ impl Table {
             return;
         }
         let header: Row = COLUMNS.map(|(name, _)| name.to_owned());
-        let flows = self.rows.iter().filter_map(|line| match line {
-            Line::Flow(row) => Some(&**row),
-            Line::Other(_) => None,
-        });
-        for row in flows.chain([&header]) {
+        for row in self.rows.iter().chain([&header]) {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
             }
@@ -71,14 +58,8 @@ impl Table {
         if !std::mem::replace(&mut self.begun, true) {
             self.write(&header, out);
         }
-        for line in std::mem::take(&mut self.rows) {
-            match line {
-                Line::Flow(row) => self.write(&row, out),
-                Line::Other(text) => {
-                    out.push_str(&text);
-                    out.push('\n');
-                }
-            }
+        for row in std::mem::take(&mut self.rows) {
+            self.write(&row, out);
         }
     }
 
