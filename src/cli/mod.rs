@@ -6,6 +6,7 @@
 mod craft;
 mod doctor;
 mod elements;
+mod elements_file;
 mod facts;
 mod probe;
 mod show;

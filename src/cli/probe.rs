@@ -3,9 +3,10 @@
 use super::{DONE, FINDINGS, Failure};
 use crate::capture::filter::Filtered;
 use crate::capture::{LinkType, Source, pcap};
-use crate::export::preset::Preset;
+use crate::export::preset::{Preset, UserElement};
 use crate::export::{Destination, ExportPlan, Keys};
 use crate::meter::flow::Settings;
+use crate::meter::packet::user::Extractions;
 use crate::meter::packet::{Options, TunnelMode};
 use crate::probe::{self, Input, Plan, ProbeError, Progress};
 use crate::telemetry::Ledger;
@@ -35,6 +36,10 @@ pub(crate) struct ProbeArgs {
     /// Elements of a record: default, full, covert, or a TOML file that lists them.
     #[arg(short = 'T', long, value_name = "NAME|FILE.toml", default_value = "default")]
     template: String,
+
+    /// Elements of your own, read from a TOML file, added to the template.
+    #[arg(long, value_name = "FILE.toml")]
+    elements: Option<PathBuf>,
 
     /// Seconds after which a flow that goes on is reported, and begins a new record.
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
@@ -220,8 +225,13 @@ fn end(args: &ProbeArgs, outcome: &probe::Outcome) -> u8 {
 }
 
 fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
-    let (mut preset, detail) = preset(&args.template, args.enterprise)?;
-    let detail = detail || args.biflow || args.chain_key;
+    let (user_elements, extractions) = match &args.elements {
+        Some(path) => super::elements_file::read(path)?,
+        None => (Vec::new(), Vec::new()),
+    };
+    let (mut preset, detail) = preset(&args.template, args.enterprise, &user_elements)?;
+    preset = preset.with_user_elements(&user_elements);
+    let detail = detail || args.biflow || args.chain_key || !extractions.is_empty();
     if args.biflow {
         preset = preset.with_reverse();
     }
@@ -243,7 +253,7 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
             },
             detail,
             label_key,
-            ..Options::default()
+            user: Extractions::new(&extractions),
         },
         biflow: args.biflow,
         chain_key: args.chain_key,
@@ -253,6 +263,7 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
     let export = ExportPlan {
         destinations: args.collectors.clone(),
         preset,
+        user_elements,
         enterprise: args.enterprise,
         domain: args.domain,
         keys: Keys { label_and_class: label_key, chain: args.chain_key },
@@ -266,7 +277,7 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
 }
 
 /// The preset, and whether it has elements that every packet's detail is needed for.
-fn preset(name: &str, enterprise: u32) -> Result<(Preset, bool), Failure> {
+fn preset(name: &str, enterprise: u32, user: &[UserElement]) -> Result<(Preset, bool), Failure> {
     if let Some(preset) = Preset::named(name) {
         return Ok((preset, name != "default"));
     }
@@ -279,7 +290,7 @@ fn preset(name: &str, enterprise: u32) -> Result<(Preset, bool), Failure> {
     }
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("--template {name}: {error}")))?;
-    let preset = Preset::parse(&text, name, enterprise, &[]).map_err(Failure::usage)?;
+    let preset = Preset::parse(&text, name, enterprise, user).map_err(Failure::usage)?;
     Ok((preset, true))
 }
 

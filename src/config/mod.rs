@@ -1,1 +1,3 @@
-//! What the user asked for, resolved once into numbers.
+//! What the user asked for, in the user's words, checked.
+
+pub mod elements;

@@ -64,7 +64,7 @@ impl Naming for Context<'_> {
 
     fn data_type(&self, field: &FieldSpecifier, _scope: bool) -> Option<DataType> {
         let registered = field.element(self.elements.enterprise).map(|element| element.data_type);
-        registered.or_else(|| self.elements.user(field).map(|_| DataType::Unsigned64))
+        registered.or_else(|| self.elements.user(field).map(|element| element.data_type))
     }
 
     fn template(&self, id: u16) -> Option<&ipfix::Template> {

@@ -93,17 +93,11 @@ impl OwnElement {
     }
 
     fn user(element: &UserElement) -> Self {
-        let data_type = match element.length {
-            1 => DataType::Unsigned8,
-            2 => DataType::Unsigned16,
-            3 | 4 => DataType::Unsigned32,
-            _ => DataType::Unsigned64,
-        };
         Self {
             id: element.id,
             name: element.name.clone(),
-            description: "User-defined element.".to_owned(),
-            data_type,
+            description: element.description.clone(),
+            data_type: element.data_type,
             semantics: Semantics::Default,
             units: Units::None,
             range: (0, 0),

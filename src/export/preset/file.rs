@@ -270,7 +270,13 @@ mod tests {
 
     #[test]
     fn user_defined_elements_by_name() {
-        let user = [UserElement { name: "ttlOfOption".to_owned(), id: 1000, length: 2 }];
+        let user = [UserElement {
+            name: "ttlOfOption".to_owned(),
+            id: 1000,
+            length: 2,
+            data_type: ie_registry::DataType::Unsigned16,
+            description: String::new(),
+        }];
         let text = "fields = [\"sixtap:ttlOfOption\", \"ttlOfOption\"]";
         let preset = Preset::parse(text, "t.toml", 32473, &user).unwrap();
         assert_eq!((preset.fields[0].id, preset.fields[0].length), (1000, 2));

@@ -13,7 +13,7 @@ pub use file::PresetError;
 
 use super::record::{Condition, Kind, Slot, Source, USER, USER_ELEMENTS};
 use ie_registry::ie::{self, sixtap};
-use ie_registry::{Element, REVERSE_PEN, SIXTAP_DEFAULT_PEN};
+use ie_registry::{DataType, Element, REVERSE_PEN, SIXTAP_DEFAULT_PEN};
 
 /// One field of a preset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,10 @@ pub struct UserElement {
     pub id: u16,
     /// Octets of the value, 1 to 8.
     pub length: u16,
+    /// Its abstract data type: an unsigned integer, or an ipv4Address of four octets.
+    pub data_type: DataType,
+    /// What it is, for the type record (RFC 5610).
+    pub description: String,
 }
 
 /// The names of the presets that are built in.
