@@ -241,21 +241,25 @@ fn hold_until_killed() {
     }
 }
 
+fn hold_and_kill() {
+    let mut child = Command::new(std::env::current_exe().expect("own path"))
+        .args(["--exact", "hold_until_killed", "--nocapture"])
+        .env("SIXTAP_TEST_HOLD", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("spawn");
+    let lines = std::io::BufReader::new(child.stdout.take().expect("stdout")).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line == "holding"));
+    assert!(wire::has_program("rx"));
+    child.kill().expect("SIGKILL");
+    child.wait().expect("wait");
+}
+
 #[test]
 fn a_killed_probe_leaves_no_program() {
     in_namespace("a_killed_probe_leaves_no_program", || {
         wire::pair(1500, 1);
-        let mut child = Command::new(std::env::current_exe().expect("own path"))
-            .args(["--exact", "hold_until_killed", "--nocapture"])
-            .env("SIXTAP_TEST_HOLD", "1")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("spawn");
-        let lines = std::io::BufReader::new(child.stdout.take().expect("stdout")).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line == "holding"));
-        assert!(wire::has_program("rx"));
-        child.kill().expect("SIGKILL");
-        child.wait().expect("wait");
+        hold_and_kill();
         let deadline = Instant::now() + Duration::from_secs(5);
         while wire::has_program("rx") {
             assert!(Instant::now() < deadline, "the program is still attached");
@@ -322,6 +326,117 @@ fn generic_mode_is_the_last_resort() {
         let mut sender = Sender::open("tx");
         for sequence in 0..100 {
             sender.send(&wire::frame(sequence, 80));
+        }
+        let mut seen = 0;
+        while source.poll(TICK, &mut |frames| seen += frames.len()).expect("poll") != Poll::Idle {}
+        assert_eq!(seen, 100);
+        assert_balanced(&source.counters());
+    });
+}
+
+#[test]
+fn an_interface_that_comes_back_is_captured_again() {
+    in_namespace("an_interface_that_comes_back_is_captured_again", || {
+        wire::pair(1500, 2);
+        let mut sources = xdp::open(&Options::new("rx")).expect("open");
+        let mut seen = 0u64;
+        let mut sent = 0u64;
+        let mut round = |sources: &mut Vec<XdpSource>, expected: u64| {
+            let mut sender = Sender::open("tx");
+            let deadline = Instant::now() + Duration::from_secs(15);
+            while seen < expected {
+                assert!(Instant::now() < deadline, "{seen} of {expected}");
+                assert!(sender.send(&wire::frame(sent, 80)));
+                sent += 1;
+                for source in sources.iter_mut() {
+                    source.poll(TICK, &mut |frames| seen += frames.len() as u64).expect("poll");
+                }
+            }
+        };
+        round(&mut sources, 10);
+        wire::run("ip", &["link", "set", "dev", "rx", "down"]);
+        for source in &mut sources {
+            assert_eq!(source.poll(TICK, &mut |_| {}).expect("down is no end"), Poll::Idle);
+        }
+        wire::run("ip", &["link", "set", "dev", "rx", "up"]);
+        round(&mut sources, 20);
+        wire::run("ip", &["link", "del", "dev", "rx"]);
+        for source in &mut sources {
+            assert_eq!(source.poll(TICK, &mut |_| {}).expect("gone is no end"), Poll::Idle);
+        }
+        wire::pair(1500, 2);
+        round(&mut sources, 30);
+        let mut counters = SourceCounters::default();
+        for source in &mut sources {
+            drain(source);
+            let more = source.counters();
+            counters.delivered += more.delivered;
+            counters.program_seen += more.program_seen;
+            counters.program_redirected += more.program_redirected;
+            counters.program_passed += more.program_passed;
+        }
+        assert!(counters.delivered >= 30);
+        assert_balanced(&counters);
+        assert!(wire::has_program("rx"));
+        drop(sources);
+        assert!(!wire::has_program("rx"));
+    });
+}
+
+fn feature_is_on(interface: &str, feature: &str) -> bool {
+    wire::output("ethtool", &["-k", interface])
+        .lines()
+        .any(|line| line.trim().starts_with(&format!("{feature}: on")))
+}
+
+#[test]
+fn settings_are_given_back() {
+    in_namespace("settings_are_given_back", || {
+        wire::pair(1500, 1);
+        assert!(feature_is_on("rx", "rx-vlan-offload"));
+        let left = Options { prepare: false, ..Options::new("rx") };
+        drop(xdp::open(&left).map(|sources| {
+            assert!(feature_is_on("rx", "rx-vlan-offload"), "left as it was");
+            sources
+        }));
+        let sources = xdp::open(&Options::new("rx")).expect("open");
+        assert!(!feature_is_on("rx", "rx-vlan-offload"));
+        drop(sources);
+        assert!(feature_is_on("rx", "rx-vlan-offload"));
+    });
+}
+
+#[test]
+fn a_crashed_probe_is_tidied_up_after() {
+    in_namespace("a_crashed_probe_is_tidied_up_after", || {
+        wire::pair(1500, 1);
+        hold_and_kill();
+        assert!(!feature_is_on("rx", "rx-vlan-offload"), "the crash left it changed");
+        let doctor = |arguments: &[&str]| {
+            let output =
+                Command::new(env!("CARGO_BIN_EXE_sixtap")).arg("doctor").args(arguments).output();
+            String::from_utf8_lossy(&output.expect("sixtap").stdout).into_owned()
+        };
+        assert!(doctor(&["rx"]).contains("sixtap doctor rx --restore"));
+        assert!(doctor(&["rx", "--restore"]).contains("rx-vlan-hw-parse on"));
+        assert!(feature_is_on("rx", "rx-vlan-offload"));
+        assert!(!doctor(&["rx"]).contains("--restore"));
+        // A new probe goes back to what was before the crashed one.
+        hold_and_kill();
+        drop(xdp::open(&Options::new("rx")).expect("open"));
+        assert!(feature_is_on("rx", "rx-vlan-offload"));
+    });
+}
+
+#[test]
+fn busy_polling_delivers() {
+    in_namespace("busy_polling_delivers", || {
+        wire::pair(1500, 1);
+        let options = Options { busy_poll: Some(xdp::BusyPoll::default()), ..Options::new("rx") };
+        let mut source = open_one(&options);
+        let mut sender = Sender::open("tx");
+        for sequence in 0..100 {
+            assert!(sender.send(&wire::frame(sequence, 80)));
         }
         let mut seen = 0;
         while source.poll(TICK, &mut |frames| seen += frames.len()).expect("poll") != Poll::Idle {}

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{DONE, ENVIRONMENT, Failure};
-use crate::capture::interface::Interface;
+use crate::capture::interface::{Interface, steering};
 
 /// What this machine and NIC will give, and why.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,9 @@ pub(crate) struct DoctorArgs {
     /// the kernel).
     #[arg(long, requires = "interface")]
     r#try: bool,
+    /// Give an interface the settings back that a crashed probe has changed.
+    #[arg(long, requires = "interface", conflicts_with = "try")]
+    restore: bool,
 }
 
 /// How good a thing is.
@@ -99,6 +102,10 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     match &args.interface {
         Some(name) => {
             let interface = Interface::named(name)?;
+            if args.restore {
+                findings = vec![restored(&interface)];
+                return report(args, &findings);
+            }
             findings.extend(link::findings(&interface));
             if args.r#try {
                 findings.push(link::tried(&interface));
@@ -106,15 +113,32 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<u8, Failure> {
         }
         None => findings.extend(link::overview()),
     }
-    let verdict = overall(&findings);
+    report(args, &findings)
+}
+
+fn restored(interface: &Interface) -> Finding {
+    match steering::restore(interface) {
+        Ok(lines) if lines.is_empty() => Finding::good("settings", "no probe has left any changed"),
+        Ok(lines) => Finding::good("settings", format!("given back: {}", lines.join(", "))),
+        Err(error) => Finding::never(
+            "settings",
+            format!("not given back: {error}"),
+            "run it as root, after the probe has ended",
+        ),
+    }
+}
+
+/// Prints, and says by the exit status whether it will work.
+fn report(args: &DoctorArgs, findings: &[Finding]) -> Result<u8, Failure> {
+    let verdict = overall(findings);
     let mut out = io::stdout().lock();
     let printed = if args.json {
-        let report = Report { interface: args.interface.as_deref(), verdict, findings: &findings };
+        let report = Report { interface: args.interface.as_deref(), verdict, findings };
         serde_json::to_writer_pretty(&mut out, &report)
             .map_err(io::Error::from)
             .and_then(|()| writeln!(out))
     } else {
-        print(&mut out, &findings)
+        print(&mut out, findings)
     };
     match printed {
         // A closed pipe is a normal end.

@@ -200,6 +200,23 @@ impl Ethtool {
         option::ethtool(self.socket.as_fd(), &self.name, &mut request)
     }
 
+    /// Sets the hash key; its length must be the NIC's.
+    ///
+    /// # Errors
+    /// EPERM; EOPNOTSUPP or EINVAL where the driver cannot.
+    pub fn set_hash_key(&self, key: &[u8]) -> io::Result<()> {
+        const ETHTOOL_SRSSH: u32 = 0x47;
+        const UNCHANGED: u32 = u32::MAX;
+        // struct ethtool_rxfh: command, context, entries of the indirection table, octets of the key, hash function (0:
+        // unchanged), input transformation (0: none), reserved (6 octets); then the key.
+        let length = u32::try_from(key.len()).map_err(io::Error::other)?;
+        let mut request: Vec<u8> =
+            [ETHTOOL_SRSSH, 0, UNCHANGED, length].into_iter().flat_map(u32::to_ne_bytes).collect();
+        request.extend_from_slice(&[0; 8]);
+        request.extend_from_slice(key);
+        option::ethtool(self.socket.as_fd(), &self.name, &mut request)
+    }
+
     fn header(&self) -> Vec<u8> {
         let mut header = Vec::new();
         put_attribute(&mut header, header::DEV_INDEX, &self.index.to_ne_bytes());

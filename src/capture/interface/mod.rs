@@ -8,6 +8,7 @@ pub(crate) mod baseline;
 pub mod ethtool;
 pub(crate) mod netlink;
 mod own;
+pub mod steering;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -14,8 +14,11 @@
 //! - The program is detached before any socket is closed ([`Attachment`]'s field order).
 //! - Every frame the program redirected is lent, or in exactly one of the socket's loss counters.
 
+mod keeper;
+mod ladder;
 mod mode;
 pub mod permit;
+mod plan;
 mod program;
 mod queue;
 mod source;
@@ -23,19 +26,16 @@ mod source;
 pub use mode::{Mode, Require, StepDown};
 pub use source::XdpSource;
 
-use std::collections::BTreeSet;
-use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use super::CaptureError;
 use super::interface::Interface;
 use super::interface::baseline::Baseline;
-use super::interface::ethtool::Ethtool;
+use super::interface::steering::Steering;
 use super::packet_socket::promiscuous::Promiscuous;
-use super::{BATCH, CaptureError};
-use mode::LADDER;
+use keeper::Keeper;
 use program::Program;
-use queue::{KERNEL_HEADROOM, Queue, Shape};
+use queue::Queue;
 
 /// What to capture, and how good it has to be.
 #[derive(Clone, Debug)]
@@ -56,6 +56,26 @@ pub struct Options {
     pub ring: u32,
     /// Keep frames in huge pages when there are any.
     pub huge_pages: bool,
+    /// Change the NIC's settings for the time of the capture: hash on addresses only, VLAN tags left in, no merging.
+    pub prepare: bool,
+    /// Drive the NIC from the worker instead of by interrupts.
+    pub busy_poll: Option<BusyPoll>,
+}
+
+/// Busy polling (`SO_PREFER_BUSY_POLL`, kernel 5.11 on): the worker's own processor runs the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BusyPoll {
+    /// Most frames the driver takes in one turn, 1 to 65535.
+    pub budget: u16,
+    /// How long one turn looks for frames, in microseconds.
+    pub microseconds: u32,
+}
+
+impl Default for BusyPoll {
+    /// 64 frames and 20 microseconds, as DPDK's AF_XDP driver has it.
+    fn default() -> Self {
+        Self { budget: 64, microseconds: 20 }
+    }
 }
 
 impl Options {
@@ -71,6 +91,8 @@ impl Options {
             frame_size: None,
             ring: 4096,
             huge_pages: true,
+            prepare: true,
+            busy_poll: None,
         }
     }
 }
@@ -92,20 +114,49 @@ pub(crate) struct Attachment {
 
 /// Opens every queue asked for, in the best mode that all of them can have.
 ///
+/// The capabilities of the calling thread are needed from here on by a thread of its own, which watches the interface, opens
+/// it again when it was away, and gives its settings back at the end. Threads that run sources need none.
+///
 /// # Errors
 /// [`CaptureError::Environment`] with one line that says what stands in the way and what helps;
 /// [`CaptureError::Usage`] for options that cannot be meant.
 pub fn open(options: &Options) -> Result<Vec<XdpSource>, CaptureError> {
-    let interface = permit::interface(options)?;
     permit::capabilities()?;
     permit::kernel()?;
+    let interface = permit::interface(options)?;
     permit::no_other_program(&interface)?;
-    let queues = queues(options, &interface)?;
-    let shape = shape(options, &interface)?;
+    let queues = plan::queues(options, &interface)?;
     permit::raise_memory_lock();
-    let program = Program::load(interface.receive_queues_at_most.max(highest(&queues) + 1))
+    let steering = steer(options, &interface);
+    let (attachment, sockets) = establish(options, interface, &queues)?;
+    let keeper = Arc::new(Keeper::start(options, &attachment, steering)?);
+    Ok(queues
+        .into_iter()
+        .zip(sockets)
+        .map(|(number, queue)| {
+            XdpSource::new(Arc::clone(&attachment), number, queue, Arc::clone(&keeper))
+        })
+        .collect())
+}
+
+/// Sets what the capture wants of the NIC, if it may.
+fn steer(options: &Options, interface: &Interface) -> Option<Steering> {
+    let queues = plan::receive_queues(interface);
+    options.prepare.then(|| Steering::apply(interface, queues, options.busy_poll.is_some()))
+}
+
+/// Sockets on all queues, the program attached.
+fn establish(
+    options: &Options,
+    interface: Interface,
+    queues: &[u32],
+) -> Result<(Arc<Attachment>, Vec<Queue>), CaptureError> {
+    let shape = plan::shape(options, &interface)?;
+    let highest = queues.iter().copied().max().unwrap_or(0);
+    let program = Program::load(interface.receive_queues_at_most.max(highest + 1))
         .map_err(|error| permit::load_failed(&error))?;
-    let (mode, steps, sockets) = climb(options, &interface, &program, &queues, shape)?;
+    let baseline = Baseline::of(&interface);
+    let (mode, steps, sockets) = ladder::climb(options, &interface, &program, queues, shape)?;
     let promiscuous = match options.promiscuous {
         true => Some(Promiscuous::hold(interface.index).map_err(|error| {
             CaptureError::Environment(format!(
@@ -115,237 +166,22 @@ pub fn open(options: &Options) -> Result<Vec<XdpSource>, CaptureError> {
         })?),
         false => None,
     };
-    let attachment = Arc::new(Attachment {
+    for step in &steps {
+        tracing::info!(interface = %interface.name, "AF_XDP mode not to be had: {step}");
+    }
+    tracing::info!(
+        interface = %interface.name, driver = interface.driver(), queues = queues.len(),
+        frame_size = shape.frame_size, frames = shape.frames, ring = shape.rx_ring, "AF_XDP mode: {mode}"
+    );
+    let attachment = Attachment {
         program,
         closed: Mutex::new(Vec::new()),
         _promiscuous: promiscuous,
-        baseline: Baseline::of(&interface),
+        baseline,
         mode,
         steps,
-        queues: queues.clone(),
+        queues: queues.to_vec(),
         interface,
-    });
-    for step in &attachment.steps {
-        tracing::info!(interface = %attachment.interface.name, "AF_XDP mode not to be had: {step}");
-    }
-    tracing::info!(
-        interface = %attachment.interface.name, driver = attachment.interface.driver(), queues = queues.len(),
-        frame_size = shape.frame_size, frames = shape.frames, ring = shape.rx_ring, "AF_XDP mode: {mode}"
-    );
-    Ok(queues
-        .into_iter()
-        .zip(sockets)
-        .map(|(number, queue)| XdpSource::new(Arc::clone(&attachment), number, queue))
-        .collect())
-}
-
-fn highest(queues: &[u32]) -> u32 {
-    queues.iter().copied().max().unwrap_or(0)
-}
-
-/// The queues asked for, ascending, each of which must be there.
-fn queues(options: &Options, interface: &Interface) -> Result<Vec<u32>, CaptureError> {
-    let in_use = receive_queues(interface);
-    let Some(asked) = &options.queues else { return Ok((0..in_use).collect()) };
-    let queues: BTreeSet<u32> = asked.iter().copied().collect();
-    if queues.is_empty() {
-        return Err(CaptureError::Usage("no receive queue is asked for".to_owned()));
-    }
-    match queues.iter().find(|&&queue| queue >= in_use) {
-        None => Ok(queues.into_iter().collect()),
-        Some(queue) => Err(CaptureError::Environment(format!(
-            "{name} has {in_use} receive queue{s} (0 to {last}), not queue {queue}: ask for those, or `ethtool -L {name} combined {more}`",
-            name = interface.name,
-            s = if in_use == 1 { "" } else { "s" },
-            last = in_use - 1,
-            more = queue + 1,
-        ))),
-    }
-}
-
-/// Receive queues in use.
-fn receive_queues(interface: &Interface) -> u32 {
-    let channels = Ethtool::open(interface).ok().and_then(|mut ethtool| ethtool.receive_queues());
-    channels.map_or(interface.receive_queues_at_most, |amount| amount.now).max(1)
-}
-
-/// Octets that may stand before the IP packet: Ethernet and two VLAN tags.
-const LINK_HEADERS: u32 = 14 + 2 * 4;
-/// Octets that virtio-net puts before the data in the same buffer, rounded up.
-const VIRTIO_HEADROOM: u32 = 64;
-
-fn shape(options: &Options, interface: &Interface) -> Result<Shape, CaptureError> {
-    if !options.ring.is_power_of_two() || !(64..=65536).contains(&options.ring) {
-        return Err(CaptureError::Usage(format!(
-            "ring of {} entries: a power of two from 64 to 65536 is needed",
-            options.ring
-        )));
-    }
-    let driver = interface.driver().unwrap_or_default();
-    let headroom = if driver == "virtio_net" { VIRTIO_HEADROOM } else { 0 };
-    let small = 2048 - KERNEL_HEADROOM - headroom;
-    let frame_size = match options.frame_size {
-        Some(size @ (2048 | 4096)) => size,
-        Some(other) => {
-            return Err(CaptureError::Usage(format!(
-                "UMEM frames of {other} octets: 2048 or 4096 are possible"
-            )));
-        }
-        None if interface.mtu.saturating_add(LINK_HEADERS) <= small => 2048,
-        None => 4096,
     };
-    // There must be frames to feed the NIC's ring while the socket's ring is full of frames not yet taken.
-    let nic_ring = Ethtool::open(interface)
-        .ok()
-        .and_then(|mut ethtool| ethtool.receive_ring())
-        .map_or(1024, |ring| ring.now);
-    let frames = nic_ring.saturating_add(options.ring).max(2 * BATCH as u32);
-    Ok(Shape {
-        frame_size,
-        headroom,
-        rx_ring: options.ring,
-        frames: frames.min(1 << 20).next_power_of_two(),
-        huge_pages: options.huge_pages,
-    })
-}
-
-/// Tries the modes from the best down until all queues have a socket and the program sits.
-fn climb(
-    options: &Options,
-    interface: &Interface,
-    program: &Program,
-    queues: &[u32],
-    shape: Shape,
-) -> Result<(Mode, Vec<StepDown>, Vec<Queue>), CaptureError> {
-    let mut steps: Vec<StepDown> = Vec::new();
-    for mode in LADDER.into_iter().filter(|mode| mode.satisfies(options.require)) {
-        let largest = interface.mtu.saturating_add(LINK_HEADERS);
-        if !mode.multi_buffer
-            && largest > shape.room()
-            && options.require == Require::Any
-            && mode != LADDER[5]
-        {
-            let reason =
-                format!("frames of up to {largest} octets do not fit a buffer of {}", shape.room());
-            steps.push(StepDown { from: mode, reason });
-            continue;
-        }
-        match set_up(interface, program, queues, shape, mode) {
-            Ok(sockets) => return Ok((mode, steps, sockets)),
-            Err(Obstacle::Mode(reason)) => steps.push(StepDown { from: mode, reason }),
-            Err(Obstacle::All(error)) => return Err(error),
-        }
-    }
-    let reasons: Vec<String> = steps.iter().map(ToString::to_string).collect();
-    let wanted = match options.require {
-        Require::Any => "AF_XDP cannot be had",
-        Require::Native => "no native XDP",
-        Require::ZeroCopy => "no zero-copy",
-    };
-    Err(CaptureError::Environment(format!(
-        "{}: {wanted} ({}); see `sixtap doctor {0}`, or use --packet-socket",
-        interface.name,
-        reasons.join("; ")
-    )))
-}
-
-/// Why a mode cannot be had: for itself, or because nothing can.
-enum Obstacle {
-    Mode(String),
-    All(CaptureError),
-}
-
-fn set_up(
-    interface: &Interface,
-    program: &Program,
-    queues: &[u32],
-    shape: Shape,
-    mode: Mode,
-) -> Result<Vec<Queue>, Obstacle> {
-    let mut sockets = Vec::with_capacity(queues.len());
-    for &queue in queues {
-        let socket = bind_patiently(&interface.name, queue, shape, mode)
-            .map_err(|error| bind_failed(&error, interface, queue, mode, shape))?;
-        program.give(queue, socket.descriptor()).map_err(|error| {
-            Obstacle::Mode(format!("queue {queue} not put into the XSKMAP: {error}"))
-        })?;
-        sockets.push(socket);
-    }
-    match program.attach(interface.index, mode.attach()) {
-        Ok(()) => Ok(sockets),
-        Err(error) => Err(attach_failed(&error, interface)),
-    }
-}
-
-/// The kernel frees a queue some time after its last socket was closed: that of a mode tried before, or of a process that has
-/// just ended. So a busy queue is asked again for a while.
-fn bind_patiently(interface: &str, queue: u32, shape: Shape, mode: Mode) -> io::Result<Queue> {
-    const PAUSE: Duration = Duration::from_millis(20);
-    const PATIENCE: u32 = 50;
-    let mut attempts = 0;
-    loop {
-        match Queue::bind(interface, queue, shape, mode.bind_flags()) {
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && attempts < PATIENCE => {
-                attempts += 1;
-            }
-            result => return result,
-        }
-        std::thread::sleep(PAUSE);
-    }
-}
-
-fn bind_failed(
-    error: &io::Error,
-    interface: &Interface,
-    queue: u32,
-    mode: Mode,
-    shape: Shape,
-) -> Obstacle {
-    let name = &interface.name;
-    let reason = match error.raw_os_error() {
-        Some(libc::EOPNOTSUPP) if mode.zero_copy && mode.multi_buffer => {
-            "the driver has no zero-copy for frames of several buffers".to_owned()
-        }
-        Some(libc::EOPNOTSUPP) if mode.zero_copy => "the driver has no zero-copy".to_owned(),
-        Some(libc::EINVAL) if mode.multi_buffer => {
-            "the kernel (before 6.6) or the driver has no XDP_USE_SG".to_owned()
-        }
-        Some(libc::EBUSY) if !mode.zero_copy => {
-            return Obstacle::All(CaptureError::Environment(format!(
-                "queue {queue} of {name} already has an AF_XDP socket: end the other program, or leave the queue out with --queues"
-            )));
-        }
-        Some(libc::ENOBUFS | libc::ENOMEM) if !mode.zero_copy => {
-            let mebibytes = u64::from(shape.frames) * u64::from(shape.frame_size) / (1024 * 1024);
-            return Obstacle::All(CaptureError::Environment(format!(
-                "no {mebibytes} MiB of locked memory for queue {queue} of {name}: raise it (`ulimit -l unlimited`, systemd LimitMEMLOCK=infinity), \
-                 grant CAP_IPC_LOCK, or take a smaller --ring"
-            )));
-        }
-        Some(libc::EPERM) => return Obstacle::All(permit::not_permitted("an AF_XDP socket")),
-        _ => format!("queue {queue} was not bound: {error}"),
-    };
-    Obstacle::Mode(reason)
-}
-
-fn attach_failed(error: &io::Error, interface: &Interface) -> Obstacle {
-    match error.raw_os_error() {
-        Some(libc::EBUSY | libc::EEXIST) => {
-            let found = Interface::by_index(interface.index).ok().flatten();
-            Obstacle::All(match found.and_then(|found| permit::no_other_program(&found).err()) {
-                Some(error) => error,
-                None => CaptureError::Environment(format!(
-                    "{}: another XDP program came in between; try again",
-                    interface.name
-                )),
-            })
-        }
-        Some(libc::EPERM) => Obstacle::All(permit::not_permitted("attaching an XDP program")),
-        Some(libc::EOPNOTSUPP) => Obstacle::Mode("the driver has no native XDP".to_owned()),
-        Some(libc::EINVAL | libc::ERANGE | libc::E2BIG) => Obstacle::Mode(format!(
-            "the driver refused the program ({error}): often an MTU of {} or LRO is too much for it; `ip link set {} mtu 1500`, `ethtool -K {1} lro off`",
-            interface.mtu, interface.name
-        )),
-        _ => Obstacle::Mode(format!("the driver refused the program: {error}")),
-    }
+    Ok((Arc::new(attachment), sockets))
 }

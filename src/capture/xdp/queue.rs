@@ -11,8 +11,10 @@
 use std::error::Error;
 use std::io;
 use std::num::NonZeroU32;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use xsk_rs::TxQueue;
 use xsk_rs::config::{
     BindFlags, FrameSize, Interface, LibxdpFlags, QueueSize, SocketConfig, UmemConfig,
@@ -20,6 +22,9 @@ use xsk_rs::config::{
 use xsk_rs::socket::{RxQueue, Socket, XdpStatistics};
 use xsk_rs::umem::frame::FrameDesc;
 use xsk_rs::umem::{CompQueue, FillQueue, Umem};
+
+use super::super::packet_socket::option;
+use super::BusyPoll;
 
 /// Entries of the rings that a receiver has to have but does not use.
 const UNUSED_RING: u32 = 64;
@@ -118,6 +123,42 @@ impl Queue {
     /// Waits until the RX ring has something, at most `milliseconds`. Wakes the driver where it asked for that.
     pub(super) fn wait(&mut self, milliseconds: i32) -> io::Result<bool> {
         self.rx.poll(milliseconds)
+    }
+
+    /// Asks the kernel to run the driver from this thread, and not by interrupts.
+    ///
+    /// # Errors
+    /// EPERM without CAP_NET_ADMIN, ENOPROTOOPT before kernel 5.11.
+    pub(super) fn set_busy_poll(&self, busy_poll: BusyPoll) -> io::Result<()> {
+        const SO_PREFER_BUSY_POLL: i32 = 69;
+        const SO_BUSY_POLL_BUDGET: i32 = 70;
+        let set = |option, value: i32| {
+            option::set(self.borrowed(), libc::SOL_SOCKET, option, &value.to_ne_bytes())
+        };
+        set(SO_PREFER_BUSY_POLL, 1)?;
+        set(libc::SO_BUSY_POLL, i32::try_from(busy_poll.microseconds).unwrap_or(i32::MAX))?;
+        set(SO_BUSY_POLL_BUDGET, i32::from(busy_poll.budget))
+    }
+
+    /// With busy polling: runs the driver for one turn.
+    pub(super) fn drive(&self) -> io::Result<()> {
+        match recv(self.borrowed(), &mut [0u8; 0][..], RecvFlags::DONTWAIT) {
+            Ok(_)
+            | Err(
+                Errno::AGAIN
+                | Errno::INTR
+                | Errno::NETDOWN
+                | Errno::NXIO
+                | Errno::BUSY
+                | Errno::NOBUFS,
+            ) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn borrowed(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is the socket's, which lives as long as `self`.
+        unsafe { BorrowedFd::borrow_raw(self.descriptor()) }
     }
 
     /// The octets of a descriptor that [`Self::take`] gave and [`Self::give_back`] has not had yet.

@@ -10,6 +10,7 @@ use xsk_rs::umem::frame::FrameDesc;
 
 use super::super::interface::Interface;
 use super::super::{BATCH, CaptureError, Frame, LinkType, Poll, Source, SourceCounters, Timestamp};
+use super::keeper::Keeper;
 use super::program::ProgramCounters;
 use super::queue::Queue;
 use super::{Attachment, Mode, StepDown};
@@ -19,8 +20,8 @@ const LARGEST_FRAME: usize = 128 * 1024;
 
 /// Frames of one receive queue.
 ///
-/// The sources of an interface share its program. When the last of them is dropped the program is detached, and then the
-/// sockets are closed.
+/// The sources of an interface share its program. When the last of them is dropped the program is detached, then the sockets
+/// are closed, then the interface's settings are given back: the order of the fields.
 #[derive(Debug)]
 pub struct XdpSource {
     attachment: Arc<Attachment>,
@@ -32,11 +33,23 @@ pub struct XdpSource {
     delivered: u64,
     /// Frames given up because they were longer than [`LARGEST_FRAME`].
     oversized: u64,
+    /// Counters of this attachment as they were last read.
     last: SourceCounters,
+    /// Counters of attachments before this one, when the interface was away.
+    before: SourceCounters,
+    /// Which opening of the interface this is.
+    opening: u64,
+    busy_poll: bool,
+    keeper: Arc<Keeper>,
 }
 
 impl XdpSource {
-    pub(super) fn new(attachment: Arc<Attachment>, number: u32, queue: Queue) -> Self {
+    pub(super) fn new(
+        attachment: Arc<Attachment>,
+        number: u32,
+        queue: Queue,
+        keeper: Arc<Keeper>,
+    ) -> Self {
         Self {
             attachment,
             number,
@@ -46,6 +59,10 @@ impl XdpSource {
             delivered: 0,
             oversized: 0,
             last: SourceCounters::default(),
+            before: SourceCounters::default(),
+            opening: 0,
+            busy_poll: keeper.busy_poll(),
+            keeper,
         }
     }
 
@@ -89,10 +106,17 @@ impl XdpSource {
         let fault = |error| fault(&self.attachment.interface.name, &error);
         let mut taken = queue.take(&mut self.descriptors[..]);
         if taken == 0 {
-            let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-            queue.wait(milliseconds).map_err(fault)?;
-            taken = queue.take(&mut self.descriptors[..]);
+            if self.busy_poll {
+                queue.drive().map_err(fault)?;
+                taken = queue.take(&mut self.descriptors[..]);
+            }
             if taken == 0 {
+                let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+                queue.wait(milliseconds).map_err(fault)?;
+                taken = queue.take(&mut self.descriptors[..]);
+            }
+            if taken == 0 {
+                self.change_over();
                 return Ok(None);
             }
         }
@@ -116,6 +140,49 @@ impl XdpSource {
         queue.give_back(&self.descriptors[..taken]).map_err(fault)?;
         self.delivered += lent as u64;
         Ok(Some(lent))
+    }
+
+    /// Goes over to the sockets of a new opening, if there is one. To be called when the ring is empty, so that nothing is left in
+    /// the old one.
+    fn change_over(&mut self) {
+        let opening = self.keeper.opening();
+        if opening == self.opening {
+            return;
+        }
+        self.opening = opening;
+        let Some((attachment, queue)) = self.keeper.claim(self.number) else { return };
+        self.read_counters();
+        add(&mut self.before, &self.last);
+        self.last = SourceCounters::default();
+        self.retire();
+        self.attachment = attachment;
+        self.queue = Some(queue);
+        self.assembly = Assembly::default();
+    }
+
+    /// Hands the socket over to be closed when the program is detached.
+    fn retire(&mut self) {
+        self.attachment.program.take(self.number);
+        let mut closed = self.attachment.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.extend(self.queue.take());
+    }
+
+    /// Reads the counters of this attachment; what cannot be read stays as it was.
+    fn read_counters(&mut self) {
+        let mut counters = self.last;
+        self.add_socket(&mut counters);
+        if let Ok(program) = self.program_counters() {
+            counters.program_seen = program.seen;
+            counters.program_redirected = program.redirected;
+            counters.program_passed = program.passed;
+            counters.program_failed = program.failed;
+        }
+        if self.speaks_for_interface()
+            && let Some((received, missed)) = self.attachment.baseline.since()
+        {
+            (counters.nic_received, counters.nic_missed) = (received, missed);
+        }
+        self.last = counters;
     }
 
     /// Whether this is the source that reports what belongs to the whole interface.
@@ -157,7 +224,6 @@ impl XdpSource {
             counters.fill_empty = empty.min(statistics.rx_dropped());
             counters.dropped = statistics.rx_dropped() - counters.fill_empty;
         }
-        counters.dropped += self.oversized;
     }
 }
 
@@ -182,30 +248,34 @@ impl Source for XdpSource {
     }
 
     fn counters(&mut self) -> SourceCounters {
-        let mut counters = SourceCounters { delivered: self.delivered, ..self.last };
-        self.add_socket(&mut counters);
-        if let Ok(program) = self.program_counters() {
-            counters.program_seen = program.seen;
-            counters.program_redirected = program.redirected;
-            counters.program_passed = program.passed;
-            counters.program_failed = program.failed;
-        }
-        if self.speaks_for_interface()
-            && let Some((received, missed)) = self.attachment.baseline.since()
-        {
-            (counters.nic_received, counters.nic_missed) = (received, missed);
-        }
-        self.last = counters;
+        self.read_counters();
+        let mut counters = self.before;
+        add(&mut counters, &self.last);
+        counters.delivered = self.delivered;
+        counters.dropped += self.oversized;
         counters
     }
 }
 
 impl Drop for XdpSource {
     fn drop(&mut self) {
-        self.attachment.program.take(self.number);
-        let mut closed = self.attachment.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        closed.extend(self.queue.take());
+        self.retire();
     }
+}
+
+/// Adds the counters that belong to an attachment.
+fn add(sum: &mut SourceCounters, more: &SourceCounters) {
+    sum.program_seen += more.program_seen;
+    sum.program_redirected += more.program_redirected;
+    sum.program_passed += more.program_passed;
+    sum.program_failed += more.program_failed;
+    sum.ring_full += more.ring_full;
+    sum.fill_empty += more.fill_empty;
+    sum.fill_starved += more.fill_starved;
+    sum.dropped += more.dropped;
+    sum.invalid += more.invalid;
+    sum.nic_received += more.nic_received;
+    sum.nic_missed += more.nic_missed;
 }
 
 fn fault(interface: &str, error: &std::io::Error) -> CaptureError {

@@ -5,6 +5,7 @@ use crate::capture::interface::Interface;
 use crate::capture::interface::ethtool::{
     Ethtool, FLOW_TYPES, HASH_ADDRESSES, XdpFeatures, xdp_features,
 };
+use crate::capture::interface::steering::is_left_changed;
 
 pub(super) fn findings(interface: &Interface) -> Vec<Finding> {
     let features = xdp_features(interface);
@@ -18,7 +19,15 @@ pub(super) fn findings(interface: &Interface) -> Vec<Finding> {
         findings.extend(offloads(interface, &mut ethtool));
     }
     findings.extend(memory_node(interface));
+    findings.extend(left_changed(interface));
     findings
+}
+
+fn left_changed(interface: &Interface) -> Option<Finding> {
+    is_left_changed(interface).then(|| {
+        let fix = format!("sixtap doctor {} --restore", interface.name);
+        Finding::better("settings", "a probe that crashed has left some changed", fix)
+    })
 }
 
 /// One line for each interface that could be captured.

@@ -1,0 +1,312 @@
+//! Changes of an interface's settings for the time of a capture, written down before they are made.
+//!
+//! In: an interface. Out: its old settings back, when the value is dropped, or later from the record on disk when the process
+//! did not live to do it (`sixtap doctor --restore`).
+//!
+//! Invariants:
+//! - The old value is in the record before the new one is set. So whatever moment a crash chooses, the record tells it.
+//! - A record names the network namespace, the ifIndex and the name: it never applies to another interface.
+//!
+//! What is changed, and why:
+//! - *Hash on addresses only.* NICs hash fragments, and packets with extension headers they cannot walk, on addresses; with ports
+//!   in the hash of the rest, one flow would be spread over several workers.
+//! - *VLAN tags stay in the frame.* AF_XDP does not show a tag that the NIC took out.
+//! - *No merging* (LRO, hardware GRO): counts and lengths are those of the wire.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Interface;
+use super::ethtool::{Ethtool, FLOW_TYPES, HASH_ADDRESSES};
+
+/// Features that are turned off.
+const OFF: [&str; 3] = ["rx-vlan-hw-parse", "rx-lro", "rx-gro-hw"];
+/// Toeplitz gives both directions the same hash when the key repeats every 16 bits (Woo and Park, "Scalable TCP session
+/// monitoring with symmetric receive-side scaling", 2012).
+const SYMMETRIC_KEY: [u8; 2] = [0x6d, 0x5a];
+
+/// What busy polling wants of an interface: interrupts deferred while somebody polls.
+const DEFER_INTERRUPTS: [(&str, &str); 2] =
+    [("napi_defer_hard_irqs", "2"), ("gro_flush_timeout", "200000")];
+
+/// One setting as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Old {
+    /// An ethtool feature that was on.
+    Feature(String),
+    /// Fields that were hashed for a flow type.
+    Hash(u32, u64),
+    /// The hash key.
+    Key(Vec<u8>),
+    /// A file of the interface in sysfs.
+    Sysfs(String, String),
+}
+
+/// What is on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    interface: String,
+    index: u32,
+    process: i32,
+    old: Vec<Old>,
+}
+
+/// Settings changed until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Steering {
+    record: Record,
+    path: PathBuf,
+    interface: Interface,
+    /// Whether the record could be written: without it a crash cannot be mended.
+    recorded: bool,
+}
+
+impl Steering {
+    /// Changes what has to be changed; what a driver refuses is reported in the log and left.
+    pub(crate) fn apply(interface: &Interface, queues: u32, defer_interrupts: bool) -> Self {
+        let path = record_path(interface);
+        // What a crashed probe left: its old values are the ones to go back to.
+        if let Err(error) = restore(interface) {
+            tracing::warn!(interface = %interface.name, "settings of an earlier capture not restored: {error}");
+        }
+        let record = Record {
+            interface: interface.name.clone(),
+            index: interface.index,
+            process: rustix::process::getpid().as_raw_nonzero().get(),
+            old: Vec::new(),
+        };
+        let mut steering = Self { record, path, interface: interface.clone(), recorded: true };
+        if let Ok(mut ethtool) = Ethtool::open(interface) {
+            steering.turn_off(&mut ethtool);
+            if queues > 1 {
+                steering.hash_addresses(&mut ethtool);
+            }
+        }
+        if defer_interrupts {
+            steering.defer_interrupts();
+        }
+        steering
+    }
+
+    fn turn_off(&mut self, ethtool: &mut Ethtool) {
+        let on = ethtool.features().unwrap_or_default();
+        let changeable = ethtool.changeable_features().unwrap_or_default();
+        let has = |names: &[String], name: &str| names.iter().any(|found| found == name);
+        for name in OFF.into_iter().filter(|name| has(&on, name) && has(&changeable, name)) {
+            self.remember(Old::Feature(name.to_owned()));
+            let result = ethtool.set_feature(name, false);
+            self.report(&format!("{name} off"), result);
+        }
+    }
+
+    fn hash_addresses(&mut self, ethtool: &mut Ethtool) {
+        for (number, name) in FLOW_TYPES {
+            let Some(old) = ethtool.hash_fields(number) else { continue };
+            if old & !HASH_ADDRESSES == 0 {
+                continue;
+            }
+            self.remember(Old::Hash(number, old));
+            let result = ethtool.set_hash_fields(number, HASH_ADDRESSES);
+            self.report(&format!("{name} hashed on addresses only"), result);
+        }
+        let Some(rss) = ethtool.rss() else { return };
+        let wanted: Vec<u8> = SYMMETRIC_KEY.into_iter().cycle().take(rss.key.len()).collect();
+        if rss.function == "toeplitz" && !rss.symmetric && !rss.key.is_empty() && rss.key != wanted
+        {
+            self.remember(Old::Key(rss.key));
+            let result = ethtool.set_hash_key(&wanted);
+            self.report("symmetric hash key", result);
+        }
+    }
+
+    fn defer_interrupts(&mut self) {
+        for (name, value) in DEFER_INTERRUPTS {
+            let Some(old) = read_sysfs(&self.interface, name) else { continue };
+            if old != value {
+                self.remember(Old::Sysfs(name.to_owned(), old));
+                let result = write_sysfs(&self.interface, name, value);
+                self.report(&format!("{name} {value}"), result);
+            }
+        }
+    }
+
+    /// Writes the old value down. To be called before the change.
+    fn remember(&mut self, old: Old) {
+        self.record.old.push(old);
+        if let Err(error) = write(&self.path, &self.record)
+            && self.recorded
+        {
+            self.recorded = false;
+            tracing::warn!(
+                interface = %self.interface.name,
+                "{} not written ({error}): should the probe crash, its changes of the NIC's settings stay",
+                self.path.display()
+            );
+        }
+    }
+
+    /// Says what became of a change; one that was refused is none to take back.
+    fn report(&mut self, what: &str, result: io::Result<()>) {
+        let interface = &self.interface.name;
+        match result {
+            Ok(()) => tracing::info!(%interface, "set for the time of the capture: {what}"),
+            Err(error) => {
+                tracing::warn!(%interface, "not to be had: {what} ({error})");
+                self.record.old.pop();
+            }
+        }
+    }
+}
+
+impl Drop for Steering {
+    fn drop(&mut self) {
+        take_back(&self.interface, &self.record);
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Takes back what a process that is gone has changed on an interface. Gives what was set back, one line each.
+///
+/// # Errors
+/// The process is alive, or the record cannot be read.
+pub fn restore(interface: &Interface) -> io::Result<Vec<String>> {
+    let path = record_path(interface);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let record: Record = serde_json::from_str(&text)?;
+    if record.index != interface.index || record.interface != interface.name {
+        return Err(io::Error::other(format!("{} is of another interface", path.display())));
+    }
+    let own = record.process == rustix::process::getpid().as_raw_nonzero().get();
+    if !own && is_alive(record.process) {
+        return Err(io::Error::other(format!(
+            "process {} is using it; end it first",
+            record.process
+        )));
+    }
+    let lines = take_back(interface, &record);
+    fs::remove_file(&path)?;
+    Ok(lines)
+}
+
+/// Whether a process that is gone has left changes.
+#[must_use]
+pub fn is_left_changed(interface: &Interface) -> bool {
+    let text = fs::read_to_string(record_path(interface)).unwrap_or_default();
+    serde_json::from_str(&text).is_ok_and(|record: Record| !is_alive(record.process))
+}
+
+/// Sets the old values, last change first.
+fn take_back(interface: &Interface, record: &Record) -> Vec<String> {
+    let Ok(mut ethtool) = Ethtool::open(interface) else { return Vec::new() };
+    let mut lines = Vec::new();
+    for old in record.old.iter().rev() {
+        let (line, result) = match old {
+            Old::Feature(name) => (format!("{name} on"), ethtool.set_feature(name, true)),
+            Old::Hash(number, fields) => {
+                let name = FLOW_TYPES
+                    .iter()
+                    .find(|(found, _)| found == number)
+                    .map_or("?", |found| found.1);
+                (
+                    format!("{name} hashed on fields {fields:#x}"),
+                    ethtool.set_hash_fields(*number, *fields),
+                )
+            }
+            Old::Key(key) => ("hash key".to_owned(), ethtool.set_hash_key(key)),
+            Old::Sysfs(name, value) => {
+                (format!("{name} {value}"), write_sysfs(interface, name, value))
+            }
+        };
+        match result {
+            Ok(()) => lines.push(line),
+            // An interface that is gone has no settings to take back.
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+            Err(error) => {
+                tracing::warn!(interface = %interface.name, "not set back: {line} ({error})");
+            }
+        }
+    }
+    lines
+}
+
+/// Signal 0 reaches a process that exists; so does a refusal.
+fn is_alive(process: i32) -> bool {
+    let Some(process) = rustix::process::Pid::from_raw(process) else { return false };
+    !matches!(rustix::process::test_kill_process(process), Err(rustix::io::Errno::SRCH))
+}
+
+/// systemd's RuntimeDirectory, or /run/sixtap. A file a namespace and interface.
+fn record_path(interface: &Interface) -> PathBuf {
+    let directory = std::env::var_os("RUNTIME_DIRECTORY").unwrap_or_else(|| "/run/sixtap".into());
+    let namespace = fs::read_link("/proc/thread-self/ns/net").unwrap_or_default();
+    let digits: String = namespace.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+    Path::new(&directory).join(format!("{digits}-{}-{}.json", interface.index, interface.name))
+}
+
+/// By a second file and a rename, so that a record is whole or not there.
+fn write(path: &Path, record: &Record) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, serde_json::to_vec(record)?)?;
+    fs::rename(&fresh, path)
+}
+
+/// A file of the interface, if `/sys` shows this network namespace.
+fn sysfs(interface: &Interface, name: &str) -> Option<PathBuf> {
+    let directory = Path::new("/sys/class/net").join(&interface.name);
+    let index = fs::read_to_string(directory.join("ifindex")).ok()?;
+    (index.trim().parse() == Ok(interface.index)).then(|| directory.join(name))
+}
+
+fn read_sysfs(interface: &Interface, name: &str) -> Option<String> {
+    Some(fs::read_to_string(sysfs(interface, name)?).ok()?.trim().to_owned())
+}
+
+fn write_sysfs(interface: &Interface, name: &str, value: &str) -> io::Result<()> {
+    let path = sysfs(interface, name).ok_or(io::ErrorKind::NotFound)?;
+    fs::write(path, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_round_trips_and_names_its_interface() {
+        let record = Record {
+            interface: "eth1".to_owned(),
+            index: 7,
+            process: 1,
+            old: vec![
+                Old::Feature("rx-lro".to_owned()),
+                Old::Hash(6, 0xf0),
+                Old::Key(vec![1, 2, 3]),
+                Old::Sysfs("gro_flush_timeout".to_owned(), "0".to_owned()),
+            ],
+        };
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("below").join("record.json");
+        write(&path, &record).expect("written");
+        let text = fs::read_to_string(&path).expect("read");
+        assert_eq!(serde_json::from_str::<Record>(&text).expect("JSON"), record);
+        assert!(serde_json::from_str::<Record>("{}").is_err());
+    }
+
+    #[test]
+    fn processes_are_told_from_none() {
+        assert!(is_alive(1));
+        assert!(is_alive(rustix::process::getpid().as_raw_nonzero().get()));
+        assert!(!is_alive(i32::MAX));
+        assert!(!is_alive(0));
+    }
+}

@@ -1,0 +1,75 @@
+//! From what was asked for to numbers: which queues, how large the buffers, how many.
+
+use std::collections::BTreeSet;
+
+use super::super::interface::Interface;
+use super::super::interface::ethtool::Ethtool;
+use super::super::{BATCH, CaptureError};
+use super::Options;
+use super::queue::{KERNEL_HEADROOM, Shape};
+
+/// The queues asked for, ascending, each of which must be there.
+pub(super) fn queues(options: &Options, interface: &Interface) -> Result<Vec<u32>, CaptureError> {
+    let in_use = receive_queues(interface);
+    let Some(asked) = &options.queues else { return Ok((0..in_use).collect()) };
+    let queues: BTreeSet<u32> = asked.iter().copied().collect();
+    if queues.is_empty() {
+        return Err(CaptureError::Usage("no receive queue is asked for".to_owned()));
+    }
+    match queues.iter().find(|&&queue| queue >= in_use) {
+        None => Ok(queues.into_iter().collect()),
+        Some(queue) => Err(CaptureError::Environment(format!(
+            "{name} has {in_use} receive queue{s} (0 to {last}), not queue {queue}: ask for those, or `ethtool -L {name} combined {more}`",
+            name = interface.name,
+            s = if in_use == 1 { "" } else { "s" },
+            last = in_use - 1,
+            more = queue + 1,
+        ))),
+    }
+}
+
+/// Receive queues in use.
+pub(super) fn receive_queues(interface: &Interface) -> u32 {
+    let channels = Ethtool::open(interface).ok().and_then(|mut ethtool| ethtool.receive_queues());
+    channels.map_or(interface.receive_queues_at_most, |amount| amount.now).max(1)
+}
+
+/// Octets that may stand before the IP packet: Ethernet and two VLAN tags.
+pub(super) const LINK_HEADERS: u32 = 14 + 2 * 4;
+/// Octets that virtio-net puts before the data in the same buffer, rounded up.
+const VIRTIO_HEADROOM: u32 = 64;
+
+pub(super) fn shape(options: &Options, interface: &Interface) -> Result<Shape, CaptureError> {
+    if !options.ring.is_power_of_two() || !(64..=65536).contains(&options.ring) {
+        return Err(CaptureError::Usage(format!(
+            "ring of {} entries: a power of two from 64 to 65536 is needed",
+            options.ring
+        )));
+    }
+    let driver = interface.driver().unwrap_or_default();
+    let headroom = if driver == "virtio_net" { VIRTIO_HEADROOM } else { 0 };
+    let small = 2048 - KERNEL_HEADROOM - headroom;
+    let frame_size = match options.frame_size {
+        Some(size @ (2048 | 4096)) => size,
+        Some(other) => {
+            return Err(CaptureError::Usage(format!(
+                "UMEM frames of {other} octets: 2048 or 4096 are possible"
+            )));
+        }
+        None if interface.mtu.saturating_add(LINK_HEADERS) <= small => 2048,
+        None => 4096,
+    };
+    // There must be frames to feed the NIC's ring while the socket's ring is full of frames not yet taken.
+    let nic_ring = Ethtool::open(interface)
+        .ok()
+        .and_then(|mut ethtool| ethtool.receive_ring())
+        .map_or(1024, |ring| ring.now);
+    let frames = nic_ring.saturating_add(options.ring).max(2 * BATCH as u32);
+    Ok(Shape {
+        frame_size,
+        headroom,
+        rx_ring: options.ring,
+        frames: frames.min(1 << 20).next_power_of_two(),
+        huge_pages: options.huge_pages,
+    })
+}
