@@ -57,12 +57,13 @@ fn encode(c: &mut Criterion) {
         b.iter(|| {
             builder.begin(1, 0);
             for number in 0..RECORDS {
-                if builder.reserve(256, length).is_err() {
+                loop {
+                    if let Ok(place) = builder.reserve(256, length) {
+                        place.fill(number as u8);
+                        break;
+                    }
                     black_box(builder.finish(0));
                     builder.begin(1, 0);
-                }
-                if let Ok(place) = builder.reserve(256, length) {
-                    place.fill(number as u8);
                 }
             }
         });
