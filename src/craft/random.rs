@@ -18,7 +18,7 @@ impl Random {
 
     /// From 0 up to, not including, `limit`.
     pub(super) fn below(&mut self, limit: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(limit) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
     }
 
     /// From 0.0 up to, not including, 1.0.

@@ -216,7 +216,7 @@ pub(super) const CASES: &[Definition] = &[
     case("headers-7", CHAIN, "a chain of 7 headers", |scene| many(scene, 7)),
     case("headers-8", CHAIN, "a chain of 8 headers", |scene| many(scene, 8)),
     case("headers-9", CHAIN, "a chain of 9 headers: some parsers stop at 8", |scene| {
-        many(scene, 9)
+        many(scene, 9);
     }),
     case("headers-40", CHAIN, "40 Destination Options headers before UDP", |scene| {
         scene.invalid("more than two Destination Options headers (RFC 8200 section 4.1)");

@@ -25,7 +25,7 @@ pub(super) const CASES: &[Definition] = &[
         |scene| head(scene, |head| Head6 { class: 0x02, label: 0, ..head }),
     ),
     case("label-all-ones", "RFC 6437 section 2", "flow label 0xfffff, the largest", |scene| {
-        head(scene, |head| Head6 { label: 0xf_ffff, ..head })
+        head(scene, |head| Head6 { label: 0xf_ffff, ..head });
     }),
     case(
         "class-all-ones",
