@@ -184,7 +184,7 @@ pub const FILLINGS: &[Filling] = &[
     own(number(sixtap::HOP_LIMIT_DISTINCT_COUNT, change::HOP_LIMIT_COUNT, 1, CHANGED, "distinct hop limits; 9: more than 8")),
     own(number(sixtap::IPV6_EXTENSION_HEADER_CHAIN_DISTINCT_COUNT, headers::CHAIN_COUNT, 1, HEADERS, "distinct chains; 9: more than 8")),
     own(number(sixtap::TUNNEL_KIND, route::TUNNEL_KIND, 1, TUNNEL, "the innermost tunnel around the flow")),
-    own(number(sixtap::TUNNEL_LEVEL, derived::TUNNEL_LEVEL, 1, ALWAYS, "tunnels around the flow's IP header")),
+    own(number(sixtap::TUNNEL_LEVEL, derived::TUNNEL_LEVEL, 1, TUNNEL, "tunnels around the flow's IP header")),
     own(number(sixtap::TUNNEL_IDENTIFIER, route::TUNNEL_IDENTIFIER, 4, TUNNEL, "network identifier, key or endpoint identifier of the tunnel")),
     own(octets(sixtap::TUNNEL_SOURCE_IPV4_ADDRESS, route::TUNNEL_SOURCE_IPV4, TUNNEL_IPV4, "source of the tunnel")),
     own(octets(sixtap::TUNNEL_DESTINATION_IPV4_ADDRESS, route::TUNNEL_DESTINATION_IPV4, TUNNEL_IPV4, "destination of the tunnel")),

@@ -159,6 +159,7 @@ const CHANGES: &[u16] = &[
 /// Own elements on the tunnel that carried the flow.
 const TUNNEL: &[u16] = &[
     sixtap::TUNNEL_KIND,
+    sixtap::TUNNEL_LEVEL,
     sixtap::TUNNEL_IDENTIFIER,
     sixtap::TUNNEL_SOURCE_IPV4_ADDRESS,
     sixtap::TUNNEL_DESTINATION_IPV4_ADDRESS,

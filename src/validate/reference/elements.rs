@@ -52,6 +52,7 @@ impl Flow {
         out.insert(source, json!(self.key.source.to_string()));
         out.insert(destination, json!(self.key.destination.to_string()));
         out.insert("ipVersion", json!(if self.key.source.is_ipv4() { 4 } else { 6 }));
+        out.insert("isMulticast", json!(multicast(self.key.destination)));
         out.insert("protocolIdentifier", json!(self.key.protocol));
         match self.key.ports {
             Ports::Known(source, destination) => {
@@ -145,18 +146,24 @@ impl Flow {
     }
 
     fn link_elements(&self, out: &mut Elements) {
-        if self.key.level == 0 {
+        if self.link.addresses.is_some() {
             out.insert("layer2OctetDeltaCount", json!(self.layer2_octets));
         }
         if let Some((source, destination)) = self.link.addresses {
             out.insert("sourceMacAddress", json!(mac(source)));
             out.insert("destinationMacAddress", json!(mac(destination)));
         }
-        let names =
-            [["dot1qVlanId", "dot1qPriority"], ["dot1qCustomerVlanId", "dot1qCustomerPriority"]];
+        if let Some(ether_type) = self.link.ether_type {
+            out.insert("ethernetType", json!(ether_type));
+        }
+        let names = [
+            ["dot1qVlanId", "dot1qPriority", "dot1qDEI"],
+            ["dot1qCustomerVlanId", "dot1qCustomerPriority", "dot1qCustomerDEI"],
+        ];
         for (tag, names) in self.link.tags.iter().zip(names) {
             out.insert(names[0], json!(tag & 0xfff));
             out.insert(names[1], json!(tag >> 13));
+            out.insert(names[2], json!(tag & 0x1000 != 0));
         }
         let names =
             ["mplsTopLabelStackSection", "mplsLabelStackSection2", "mplsLabelStackSection3"];
@@ -242,6 +249,17 @@ fn changes<T: Copy + Ord + Into<u32>>(
 
 fn saturated(count: usize) -> usize {
     count.min(DISTINCT + 1)
+}
+
+/// `isMulticast`: IPv6 scope in the upper four bits, then the T flag; lowest bit IPv4 multicast.
+fn multicast(destination: IpAddr) -> u8 {
+    match destination {
+        IpAddr::V4(address) => u8::from(address.is_multicast()),
+        IpAddr::V6(address) => match address.octets() {
+            [0xff, second, ..] => second << 4 | (second >> 4 & 1) << 3,
+            _ => 0,
+        },
+    }
 }
 
 /// `ipv6ExtensionHeaders` (IE 64) in the last numbering that the registry had.

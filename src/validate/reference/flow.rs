@@ -87,7 +87,7 @@ pub struct Flow {
     pub link: Link,
     /// Interface of the first packet counted.
     pub interface: u32,
-    /// `layer2OctetDeltaCount`; 0 inside a tunnel.
+    /// `layer2OctetDeltaCount`: octets of Ethernet frames; 0 inside a tunnel.
     pub layer2_octets: u64,
     /// `tcpControlBits`.
     pub tcp_flags: u16,

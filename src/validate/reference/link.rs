@@ -47,6 +47,8 @@ pub struct Link {
     pub addresses: Option<([u8; 6], [u8; 6])>,
     /// Tag control information (priority 3, DEI 1, VID 12 bits), outermost first.
     pub tags: Vec<u16>,
+    /// EtherType behind the tags, if the frame is an Ethernet frame.
+    pub ether_type: Option<u16>,
     /// MPLS label stack entries, topmost first.
     pub labels: Vec<u32>,
 }
@@ -168,6 +170,7 @@ impl<'a> Walk<'a> {
             self.link.tags.push(u16(tag));
             ether_type = u16(&tag[2..]);
         }
+        self.link.ether_type = self.link.addresses.and(Some(ether_type));
         match ether_type {
             0x0800 => self.ip(4),
             0x86dd => self.ip(6),

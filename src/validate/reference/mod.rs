@@ -17,7 +17,7 @@
 //! - Null and loop: four octets with the address family, taken in the byte order that gives a number below 65536: 2 is IPv4;
 //!   10, 24, 28 and 30 are IPv6. Raw: the first four bits say 4 or 6, anything else is
 //!   `bad version`.
-//! - `layer2OctetDeltaCount` is Σ `wire_length`, whatever the link type.
+//! - `layer2OctetDeltaCount` is Σ `wire_length` of Ethernet frames; the other link types' headers were never on a wire.
 //! - The family named by the link header must equal the version field, else `bad version`.
 //!
 //! ## Frames that are in no flow

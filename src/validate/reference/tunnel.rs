@@ -55,6 +55,7 @@ pub(super) fn inside<'a>(facts: &Facts, packet: Octets<'a>) -> Option<(Located<'
     };
     let mut located = found.located?;
     located.link.addresses = None;
+    located.link.ether_type = None;
     let carrier = Carrier {
         kind: found.kind,
         source: facts.source,
