@@ -24,7 +24,6 @@ pub(super) struct Snapshot {
     pub(super) fragments: fragments::Counters,
     pub(super) chains_overflow: u64,
     pub(super) live: usize,
-    pub(super) capacity: usize,
     pub(super) held: usize,
     pub(super) resident_packets: u64,
     pub(super) now: Timestamp,
@@ -95,7 +94,7 @@ impl Worker {
     /// Tells the supervisor how things stand. `at_rest`: also what needs a walk over the table.
     fn publish(&mut self, at_rest: bool) {
         self.shared.turns.fetch_add(1, Ordering::Relaxed);
-        let (live, capacity) = self.meter.fill();
+        let (live, _) = self.meter.fill();
         let snapshot = Snapshot {
             source: self.source.counters(),
             outcomes: self.meter.outcomes(),
@@ -103,7 +102,6 @@ impl Worker {
             fragments: self.meter.fragment_counters(),
             chains_overflow: self.meter.chains_overflow(),
             live,
-            capacity,
             held: self.meter.held(),
             resident_packets: if at_rest { self.meter.resident().0 } else { 0 },
             now: self.meter.now(),
