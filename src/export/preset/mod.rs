@@ -88,6 +88,8 @@ const PLAIN: &[u16] = &[
     ie::NEXT_HEADER_IPV6,
     ie::FLOW_LABEL_IPV6,
     ie::TCP_CONTROL_BITS,
+    // Collectors older than 2020 know only the first of the two.
+    ie::VLAN_ID,
     ie::DOT1Q_VLAN_ID,
     ie::DOT1Q_CUSTOMER_VLAN_ID,
 ];
