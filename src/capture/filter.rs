@@ -415,6 +415,10 @@ impl<S: Source> Source for Filtered<S> {
         counters
     }
 
+    fn stop(&mut self) -> bool {
+        self.source.stop()
+    }
+
     fn progress(&self) -> Option<(u64, u64)> {
         self.source.progress()
     }

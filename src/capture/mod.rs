@@ -65,9 +65,11 @@ pub trait Source {
         sink: &mut dyn FnMut(&[Frame<'_>]),
     ) -> Result<Poll, CaptureError>;
 
-    /// Ends the intake of a live source, of all queues of its interface at once. Frames taken before are still lent:
-    /// poll until [`Poll::Idle`] with a timeout of 50 ms or more, then the counters balance.
-    fn stop(&mut self) {}
+    /// Ends the intake of a live source, of all queues of its interface at once. `true`: frames taken before are still to be
+    /// had; poll until [`Poll::Idle`] with a timeout of 50 ms or more, then the counters balance.
+    fn stop(&mut self) -> bool {
+        false
+    }
 
     /// Counters since the source was opened. Cheap enough to call once a second; never called per batch.
     fn counters(&mut self) -> SourceCounters;

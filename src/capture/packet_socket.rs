@@ -113,6 +113,15 @@ pub fn open(options: &Options) -> Result<Vec<PacketSocket>, CaptureError> {
     }
     if let Some(first) = sources.first_mut() {
         first.baseline = Some(Baseline::of(&interface));
+        if options.promiscuous {
+            let held = Promiscuous::hold(interface.index).map_err(|error| {
+                CaptureError::Environment(format!(
+                    "{}: promiscuous mode refused: {error}",
+                    interface.name
+                ))
+            })?;
+            first.promiscuous = Some(held);
+        }
     }
     for source in &sources {
         source.start().map_err(|error| source.failed(error))?;
@@ -134,7 +143,7 @@ impl PacketSocket {
                 options.ring >> 20
             ))
         })?;
-        let mut source = Self {
+        let source = Self {
             interface: interface.clone(),
             link,
             ring,
@@ -144,12 +153,6 @@ impl PacketSocket {
             counters: SourceCounters::default(),
             away: None,
         };
-        if options.promiscuous {
-            let held = Promiscuous::hold(interface.index);
-            source.promiscuous = Some(held.map_err(|error| {
-                CaptureError::Environment(format!("{name}: promiscuous mode refused: {error}"))
-            })?);
-        }
         // Bound but shut: sockets that share packets all start when the last of them has joined.
         source
             .shut()
@@ -173,6 +176,12 @@ impl PacketSocket {
     /// Takes packets after [`Self::shut`].
     fn start(&self) -> std::io::Result<()> {
         option::set(self.socket.as_fd(), libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &[0; 4])
+    }
+
+    /// What its frames begin with.
+    #[must_use]
+    pub const fn link_type(&self) -> LinkType {
+        self.link
     }
 
     /// Adds the drops since the last call: reading resets the kernel's counters.
@@ -275,9 +284,9 @@ impl Source for PacketSocket {
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self) -> bool {
         // The block in the making is handed over after RETIRE.
-        let _ = self.shut();
+        self.shut().is_ok()
     }
 
     fn counters(&mut self) -> SourceCounters {

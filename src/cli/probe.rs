@@ -2,7 +2,7 @@
 
 use super::{DONE, FINDINGS, Failure};
 use crate::capture::filter::Filtered;
-use crate::capture::{LinkType, Source, pcap};
+use crate::capture::{LinkType, Source, packet_socket, pcap};
 use crate::export::preset::{Preset, UserElement};
 use crate::export::{Destination, ExportPlan, Keys};
 use crate::meter::flow::Settings;
@@ -101,9 +101,23 @@ pub(crate) struct ProbeArgs {
     #[arg(long)]
     steal: bool,
 
-    /// Capture through a packet socket: for hosts whose traffic must keep reaching the kernel.
+    /// Capture through a packet socket: for hosts whose traffic must keep reaching the kernel. With a COUNT, that many
+    /// sockets and workers share the packets by their addresses.
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+        conflicts_with_all = ["queues", "require", "steal", "busy_poll", "keep_settings"])]
+    packet_socket: Option<u32>,
+
+    /// Entries of each AF_XDP socket's ring.
+    #[arg(long, value_name = "ENTRIES", default_value_t = 4096)]
+    ring: u32,
+
+    /// Run the driver from the workers instead of by interrupts, at most FRAMES at a turn.
+    #[arg(long, value_name = "FRAMES", num_args = 0..=1, require_equals = true, default_missing_value = "64")]
+    busy_poll: Option<u16>,
+
+    /// Leave the NIC's settings as they are: hash fields, VLAN offload, merging.
     #[arg(long)]
-    packet_socket: bool,
+    keep_settings: bool,
 
     /// Processors for the workers, in order, as 0,2-3.
     #[arg(long, value_name = "LIST")]
@@ -303,11 +317,31 @@ fn open(args: &ProbeArgs) -> Result<Vec<Input>, Failure> {
             let name = source.name().to_owned();
             vec![Input { source: filtered(source, &expression, link)?, name, cpu: None }]
         }
-        None => live::open(args, &expression)?,
+        None => match args.packet_socket {
+            Some(sockets) => open_packet_sockets(args, sockets, &expression)?,
+            None => live::open(args, &expression)?,
+        },
     };
     if let Some(words) = &args.cpus {
         for (input, cpu) in inputs.iter_mut().zip(list("--cpus", words)?) {
             input.cpu = Some(cpu as usize);
+        }
+    }
+    Ok(inputs)
+}
+
+fn open_packet_sockets(
+    args: &ProbeArgs,
+    sockets: u32,
+    expression: &str,
+) -> Result<Vec<Input>, Failure> {
+    let mut inputs = Vec::new();
+    for interface in &args.interfaces {
+        let options = packet_socket::Options { sockets, ..packet_socket::Options::new(interface) };
+        for (number, source) in packet_socket::open(&options)?.into_iter().enumerate() {
+            let link = source.link_type();
+            let source = filtered(source, expression, link)?;
+            inputs.push(Input { source, name: format!("{interface} socket {number}"), cpu: None });
         }
     }
     Ok(inputs)
@@ -328,7 +362,7 @@ fn filtered<S: Source + Send + 'static>(
 mod live {
     use super::{Failure, Input, ProbeArgs, Require, filtered, list};
     use crate::capture::LinkType;
-    use crate::capture::xdp::{self, Options};
+    use crate::capture::xdp::{self, BusyPoll, Options};
 
     pub(super) fn open(args: &ProbeArgs, expression: &str) -> Result<Vec<Input>, Failure> {
         let queues = args.queues.as_deref().map(|words| list("--queues", words)).transpose()?;
@@ -342,9 +376,13 @@ mod live {
                     Some(Require::ZeroCopy) => xdp::Require::ZeroCopy,
                 },
                 steal: args.steal,
+                ring: args.ring,
+                prepare: !args.keep_settings,
+                busy_poll: args.busy_poll.map(|budget| BusyPoll { budget, ..BusyPoll::default() }),
                 ..Options::new(interface)
             };
-            for (queue, source) in xdp::open(&options)?.into_iter().enumerate() {
+            for source in xdp::open(&options)? {
+                let queue = source.queue();
                 let source = filtered(source, expression, LinkType::Ethernet)?;
                 inputs.push(Input {
                     source,

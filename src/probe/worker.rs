@@ -6,7 +6,7 @@ use crate::meter::flow::{Counters, FlowMeter, fragments};
 use crate::meter::packet::Outcomes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Batches between two looks at the clock for publishing counters.
 const PUBLISH_EVERY: u32 = 1 << 14;
@@ -14,6 +14,9 @@ const PUBLISH_EVERY: u32 = 1 << 14;
 const FLUSH_AFTER: u64 = 200_000_000;
 /// How long to wait for a frame before the pause is used for expiry.
 const WAIT: Duration = Duration::from_millis(100);
+
+/// Longest time for what is left in a live source's rings.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What a worker last said of itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,7 +60,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Runs to the end; the meter is drained whatever ended it.
     pub(super) fn run(mut self) -> Result<(), CaptureError> {
-        let outcome = self.meter_all();
+        let outcome = self.meter_all().and_then(|()| self.drain());
         self.meter.finish(&mut self.supply);
         self.publish(true);
         outcome
@@ -87,6 +90,18 @@ impl Worker {
                 self.publish(false);
             }
             until_publish -= 1;
+        }
+        Ok(())
+    }
+
+    /// Meters what a live source had taken when it was told to stop, so that no frame is left between its counters.
+    fn drain(&mut self) -> Result<(), CaptureError> {
+        let began = Instant::now();
+        let mut left = self.source.stop();
+        while left && began.elapsed() < DRAIN {
+            let (meter, supply) = (&mut self.meter, &mut self.supply);
+            let poll = self.source.poll(WAIT, &mut |frames| meter.frames(frames, supply))?;
+            left = matches!(poll, Poll::Frames(_));
         }
         Ok(())
     }

@@ -69,6 +69,14 @@ fn set_up(
     for &queue in queues {
         let socket = bind_patiently(&interface.name, queue, shape, mode)
             .map_err(|error| bind_failed(&error, interface, queue, mode, shape))?;
+        if let Some(busy_poll) = options.busy_poll {
+            socket.set_busy_poll(busy_poll).map_err(|error| {
+                Obstacle::All(CaptureError::Environment(format!(
+                    "{}: busy polling refused ({error}): it takes Linux 5.11 and CAP_NET_ADMIN",
+                    interface.name
+                )))
+            })?;
+        }
         program.give(queue, socket.descriptor()).map_err(|error| {
             Obstacle::Mode(format!("queue {queue} not put into the XSKMAP: {error}"))
         })?;

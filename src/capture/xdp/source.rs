@@ -243,8 +243,9 @@ impl Source for XdpSource {
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self) -> bool {
         self.attachment.program.detach();
+        true
     }
 
     fn counters(&mut self) -> SourceCounters {
