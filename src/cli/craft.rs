@@ -75,7 +75,7 @@ pub(crate) struct CraftArgs {
     /// Profile: exponent of the flows' popularity; 0 makes all alike.
     #[arg(long, value_name = "EXPONENT", default_value_t = 1.0, requires = "profile", value_parser = exponent)]
     zipf: f64,
-    /// Profile: how many of a hundred flows are IPv6.
+    /// Profile: how many of a hundred packets are IPv6.
     #[arg(long, value_name = "PERCENT", default_value_t = 61, requires = "profile",
           value_parser = clap::value_parser!(u8).range(0..=100))]
     ipv6: u8,

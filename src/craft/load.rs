@@ -63,7 +63,7 @@ pub struct Load {
     pub flows: u64,
     /// Exponent of the flows' popularity (Zipf): 0 makes all alike.
     pub zipf: f64,
-    /// How many in a hundred flows are IPv6, popular and rare ones alike.
+    /// How many in a hundred packets are IPv6; a flow is one or the other.
     pub ipv6: u8,
     /// Whole seconds over which the packets are spread evenly.
     pub duration: u64,
@@ -111,8 +111,9 @@ pub fn generate<E>(
     mut emit: impl FnMut(u64, &[u8]) -> Result<(), E>,
 ) -> Result<Totals, E> {
     let popularity = Popularity::new(load.flows.clamp(1, MOST_FLOWS), load.zipf);
+    let versions = popularity.versions(load.ipv6);
     let mut random = Random::new(plan.seed);
-    let mut seen = vec![0_u64; popularity.sums.len().div_ceil(64)];
+    let mut seen = vec![0_u64; versions.len()];
     let mut frame = [0; LONGEST_FRAME];
     let mut totals = Totals::default();
     for (group, mac) in [(0, plan.destination_mac), (6, plan.source_mac)] {
@@ -121,7 +122,8 @@ pub fn generate<E>(
     let span = u128::from(load.duration) * 1_000_000_000;
     for packet in 0..load.packets {
         let number = popularity.draw(&mut random);
-        let flow = FlowFacts::new(number, load, plan);
+        let (word, mask) = (number as usize / 64, 1 << (number % 64));
+        let flow = FlowFacts::new(number, versions[word] & mask != 0, plan);
         let size = load.profile.size(&mut random).max(flow.shortest());
         flow.write(plan, &mut frame[..size]);
         let since = span * u128::from(packet) / u128::from(load.packets);
@@ -130,7 +132,6 @@ pub fn generate<E>(
         totals.octets += (size - ETHERNET) as u64;
         totals.frame_octets += size as u64;
         totals.packets_ipv6 += u64::from(flow.ipv6);
-        let (word, mask) = (number as usize / 64, 1 << (number % 64));
         if seen[word] & mask == 0 {
             seen[word] |= mask;
             totals.flows += 1;
@@ -159,6 +160,21 @@ impl Popularity {
         Self { sums }
     }
 
+    /// Which flows are IPv6, a bit each: so that their weights, down to any rank, have this share in a hundred.
+    fn versions(&self, share: u8) -> Vec<u64> {
+        let share = f64::from(share.min(100)) / 100.0;
+        let mut bits = vec![0_u64; self.sums.len().div_ceil(64)];
+        let (mut ipv6, mut before) = (0.0, 0.0);
+        for (number, sum) in self.sums.iter().enumerate() {
+            if ipv6 < share * sum {
+                bits[number / 64] |= 1 << (number % 64);
+                ipv6 += sum - before;
+            }
+            before = *sum;
+        }
+        bits
+    }
+
     fn draw(&self, random: &mut Random) -> u64 {
         let all = self.sums.last().copied().unwrap_or(0.0);
         let point = random.unit() * all;
@@ -179,10 +195,8 @@ struct FlowFacts {
 }
 
 impl FlowFacts {
-    fn new(number: u64, load: &Load, plan: &Plan) -> Self {
+    fn new(number: u64, ipv6: bool, plan: &Plan) -> Self {
         let mut random = Random::new(plan.seed ^ (number + 1).wrapping_mul(0xd134_2543_de82_ef95));
-        let share = u64::from(load.ipv6.min(100));
-        let ipv6 = (number + 1) * share / 100 != number * share / 100;
         let protocol = match random.below(100) {
             0..70 => number::TCP,
             70..96 => number::UDP,
@@ -361,7 +375,7 @@ mod tests {
         }
         assert_eq!((keys.len() as u64, ipv6), (totals.flows, totals.packets_ipv6));
         let share = ipv6 as f64 / LOAD.packets as f64;
-        assert!((0.5..0.7).contains(&share), "{share}");
+        assert!((0.59..0.63).contains(&share), "{share}");
     }
 
     #[test]
@@ -416,6 +430,15 @@ mod tests {
         assert!((355.0..375.0).contains(&mean(Profile::Imix)));
         assert!((60.0..86.0).contains(&mean(Profile::Small)));
         assert!((980.0..1114.0).contains(&mean(Profile::Geant)));
+    }
+
+    #[test]
+    fn all_or_nothing_is_ipv6() {
+        for (ipv6, zipf) in [(0, 1.0), (100, 1.0), (0, 0.0), (100, 2.0)] {
+            let (totals, _) = made(&Load { ipv6, zipf, packets: 2000, ..LOAD }, &Plan::default());
+            assert_eq!(totals.packets_ipv6, totals.packets * u64::from(ipv6) / 100);
+            assert_eq!(totals.flows_ipv6, totals.flows * u64::from(ipv6) / 100);
+        }
     }
 
     #[test]
