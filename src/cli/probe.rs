@@ -227,6 +227,13 @@ fn end(args: &ProbeArgs, outcome: &probe::Outcome) -> u8 {
         Stats::None => {}
     }
     let mut status = DONE;
+    for (name, collector) in &ledger.collectors {
+        let is_file = name.starts_with("file:") || name.starts_with("json:");
+        if is_file && collector.lost.send > 0 && name != "json:-" {
+            eprintln!("sixtap: {name}: {} records could not be written", collector.lost.send);
+            status = status.max(super::ENVIRONMENT);
+        }
+    }
     for error in &outcome.errors {
         eprintln!("sixtap: {error}");
         status = status.max(Failure::from_probe(error).status);
@@ -285,6 +292,7 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
         idle: args.idle,
         message_limit: args.message_size.map(usize::from),
         patient,
+        interfaces: live::names(args),
         ..ExportPlan::default()
     };
     Ok(Plan { inputs, meter, export, patient, count: args.count, duration: args.duration })
@@ -362,6 +370,7 @@ fn filtered<S: Source + Send + 'static>(
 mod live {
     use super::{Failure, Input, ProbeArgs, Require, filtered, list};
     use crate::capture::LinkType;
+    use crate::capture::interface::Interface;
     use crate::capture::xdp::{self, BusyPoll, Options};
 
     pub(super) fn open(args: &ProbeArgs, expression: &str) -> Result<Vec<Input>, Failure> {
@@ -393,6 +402,15 @@ mod live {
         }
         Ok(inputs)
     }
+
+    /// ifIndex and name of every interface captured, for the collector.
+    pub(super) fn names(args: &ProbeArgs) -> Vec<(u32, String)> {
+        args.interfaces
+            .iter()
+            .filter_map(|name| Interface::by_name(name).ok().flatten())
+            .map(|interface| (interface.index, interface.name))
+            .collect()
+    }
 }
 
 #[cfg(not(feature = "xdp"))]
@@ -403,6 +421,10 @@ mod live {
         Err(Failure::environment(
             "this sixtap was built without AF_XDP: build it with the feature \"xdp\"",
         ))
+    }
+
+    pub(super) fn names(_args: &ProbeArgs) -> Vec<(u32, String)> {
+        Vec::new()
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The capture.
-    #[error("{name}: {error}")]
+    #[error("{error}")]
     Capture {
         /// Which source.
         name: String,
