@@ -157,12 +157,13 @@ impl JsonLines {
     }
 
     fn lose(&mut self, packets: u64, octets: u64, now: Timestamp) {
-        self.counters.not_sent_packets += packets;
-        self.counters.not_sent_octets += octets;
-        if self.counters.first_lost == 0 {
-            self.counters.first_lost = now.0;
+        let counters = &mut self.counters;
+        counters.not_sent_packets = counters.not_sent_packets.wrapping_add(packets);
+        counters.not_sent_octets = counters.not_sent_octets.wrapping_add(octets);
+        if counters.first_lost == 0 {
+            counters.first_lost = now.0;
         }
-        self.counters.last_lost = now.0;
+        counters.last_lost = now.0;
     }
 
     pub(super) fn take_problem(&mut self) -> Option<String> {

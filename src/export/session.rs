@@ -148,8 +148,8 @@ impl Session {
         };
         lane.at += length;
         lane.open.flows += 1;
-        lane.open.packets += flow.record.packets;
-        lane.open.octets += flow.record.octets;
+        lane.open.packets = lane.open.packets.wrapping_add(flow.record.packets);
+        lane.open.octets = lane.open.octets.wrapping_add(flow.record.octets);
         lane.parts.push((flow.record.packets, flow.record.octets));
         // Where all records are of one length the message is full when no other fits.
         if template.fixed() && lane.at - lane.start + length > limit {
@@ -214,27 +214,26 @@ impl Session {
         counters.lost.send += refused.tally.flows;
         counters.refused += queue_full.messages + refused.messages;
         for lost in [queue_full.tally, refused.tally] {
-            self.counters.not_sent_packets += lost.packets;
-            self.counters.not_sent_octets += lost.octets;
             if lost.flows > 0 {
-                self.note_loss(now);
+                self.note_loss(lost.packets, lost.octets, now);
             }
         }
     }
 
-    fn note_loss(&mut self, now: Timestamp) {
-        if self.counters.first_lost == 0 {
-            self.counters.first_lost = now.0;
+    fn note_loss(&mut self, packets: u64, octets: u64, now: Timestamp) {
+        let counters = &mut self.counters;
+        counters.not_sent_packets = counters.not_sent_packets.wrapping_add(packets);
+        counters.not_sent_octets = counters.not_sent_octets.wrapping_add(octets);
+        if counters.first_lost == 0 {
+            counters.first_lost = now.0;
         }
-        self.counters.last_lost = now.0;
+        counters.last_lost = now.0;
     }
 
     #[cold]
     fn lose_encode(&mut self, flow: &FinishedFlow<'_>, now: Timestamp) {
         self.counters.lost.encode += 1;
-        self.counters.not_sent_packets += flow.record.packets;
-        self.counters.not_sent_octets += flow.record.octets;
-        self.note_loss(now);
+        self.note_loss(flow.record.packets, flow.record.octets, now);
     }
 
     /// Sends the templates that the collector does not have yet; before all others what introduces the session.

@@ -70,8 +70,8 @@ impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.flows += other.flows;
         self.options += other.options;
-        self.packets += other.packets;
-        self.octets += other.octets;
+        self.packets = self.packets.wrapping_add(other.packets);
+        self.octets = self.octets.wrapping_add(other.octets);
     }
 }
 
