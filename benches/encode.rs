@@ -1,5 +1,7 @@
 //! Cost of a flow record: encoding alone, and the whole exporter into a UDP socket on loopback and into a file.
 
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sixtap::capture::Timestamp;
 use sixtap::export::preset::Preset;

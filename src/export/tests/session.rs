@@ -190,7 +190,13 @@ fn messages_keep_to_the_limit() {
 
 #[test]
 fn user_defined_and_reverse_elements() {
-    let user = vec![UserElement { name: "hopOption".to_owned(), id: 1000, length: 2 }];
+    let user = vec![UserElement {
+        name: "hopOption".to_owned(),
+        id: 1000,
+        length: 2,
+        data_type: ie_registry::DataType::Unsigned16,
+        description: String::new(),
+    }];
     let preset = Preset::standard().with_user_elements(&user).with_reverse();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("out.ipfix");
