@@ -1,14 +1,17 @@
 //! `sixtap validate EXPORT`: is stuff exported, and is it valid?
 
 use super::{DONE, FINDINGS, Failure};
+use crate::capture::{Poll, Source as _, pcap};
 use crate::collect::{Input, Limits, Received};
 use crate::validate::finding::Limits as Kept;
+use crate::validate::matching::{self, Gathering};
+use crate::validate::reference::{Metered, Options, Reference};
 use crate::validate::report::{Report, html, json, junit, sarif, terminal};
 use crate::validate::{RULES, Validator, rules};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{ErrorKind, IsTerminal as _, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -123,9 +126,15 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<u8, Failure> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(Failure::environment)?;
     }
-    let mut report = read(export, args, &stop)?;
+    let mut gathering = args.against.as_ref().map(|_| Gathering::default());
+    let mut report = read(export, args, &stop, gathering.as_mut())?;
+    if let (Some(path), Some(gathering)) = (&args.against, gathering) {
+        let metered = meter(path)?;
+        let lost = report.total(|facts| facts.sequence.missing(facts.version));
+        report.compare(matching::compare(gathering, &metered, lost));
+    }
     if let Some(other) = &args.compare {
-        report.other = Some(Box::new(read(other, args, &stop)?));
+        report.other = Some(Box::new(read(other, args, &stop, None)?));
     }
     write(&report, args)?;
     let failed = match args.fail_on {
@@ -159,7 +168,12 @@ fn print(text: &str) -> Result<u8, Failure> {
 }
 
 /// Reads one input to its end, or as long as was asked for.
-fn read(name: &str, args: &ValidateArgs, stop: &AtomicBool) -> Result<Report, Failure> {
+fn read(
+    name: &str,
+    args: &ValidateArgs,
+    stop: &AtomicBool,
+    mut gathering: Option<&mut Gathering>,
+) -> Result<Report, Failure> {
     let mut input = Input::open(name)?;
     if let Some(address) = input.local_address() {
         eprintln!("sixtap: listening at {address}");
@@ -192,7 +206,11 @@ fn read(name: &str, args: &ValidateArgs, stop: &AtomicBool) -> Result<Report, Fa
         wait = match input.next(wait)? {
             None => break,
             Some(Received::Message { transport, octets }) => {
-                validator.message(&transport, octets);
+                match gathering.as_deref_mut() {
+                    Some(gathering) => validator
+                        .message_with(&transport, octets, &mut |event| gathering.event(event)),
+                    None => validator.message(&transport, octets),
+                }
                 Duration::ZERO
             }
             Some(Received::Noise { transport, anomaly }) => {
@@ -213,6 +231,36 @@ fn read(name: &str, args: &ValidateArgs, stop: &AtomicBool) -> Result<Report, Fa
     name.clone_into(&mut report.input);
     report.remarks = remarks(&input);
     Ok(report)
+}
+
+/// Meters the traffic with the reference meter. Timeouts are as long as they go: a flow is all packets of its key, for
+/// the exporter may cut it where it likes.
+fn meter(path: &Path) -> Result<Metered, Failure> {
+    let mut source = pcap::open(path)?;
+    let long = Duration::from_secs(1 << 31);
+    let reassembly = Options::default().reassembly;
+    let options =
+        Options { active: long, idle: long, tcp_end: long, reassembly, ..Options::default() };
+    let mut reference = Reference::new(options);
+    let bar = progress(false);
+    let mut frames = 0u64;
+    loop {
+        let poll = source.poll(Duration::ZERO, &mut |batch| {
+            for frame in batch {
+                reference.observe(frame);
+                frames += 1;
+            }
+        })?;
+        if frames.is_multiple_of(1 << 14) {
+            bar.set_message(format!("{frames} packets of the traffic"));
+            bar.tick();
+        }
+        if poll == Poll::End {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(reference.finish())
 }
 
 /// A line on standard error that shows work being done; none where nobody looks.

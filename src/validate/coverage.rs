@@ -336,7 +336,8 @@ fn of_exporter(
                 .iter()
                 .any(|f| f.subject == Subject::Session && f.rule.severity == Severity::Error);
             let compared = compared(need.name);
-            let mark = mark(&ids, carried, wrong, whole, !against.is_empty(), compared);
+            let misplaced = against.iter().any(|f| !f.rule.id.ends_with("-ABSENT"));
+            let mark = mark(&ids, carried, wrong, whole, misplaced, compared);
             Row { need, mark, templates: ids, carried, wrong, rules, compared }
         })
         .collect();
@@ -368,7 +369,7 @@ fn mark(
     carried: u64,
     wrong: u64,
     whole: bool,
-    doubted: bool,
+    misplaced: bool,
     compared: Option<(u64, u64)>,
 ) -> Mark {
     if let Some((right, wrong)) = compared
@@ -381,11 +382,11 @@ fn mark(
         };
     }
     if ids.is_empty() {
-        // Wrong in another element is as good as absent.
-        return Mark::Absent;
+        // What stands in another element is wrong; what stands nowhere is absent.
+        return if misplaced { Mark::Wrong } else { Mark::Absent };
     }
     if whole || wrong > 0 && wrong * 100 >= carried {
         return Mark::Wrong;
     }
-    if doubted { Mark::Doubtful } else { Mark::Exported }
+    if misplaced { Mark::Doubtful } else { Mark::Exported }
 }

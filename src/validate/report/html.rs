@@ -220,12 +220,27 @@ fn coverage(page: &mut Page, coverage: &Coverage, named: bool) {
     }
     put!(
         page,
-        "<p class=\"lead\">{} in {}. Grade {}: {} % of what detection needs, by weight.</p>",
+        "<p class=\"lead\">{} of {} attacks can be seen in {} of {}. Grade {}: {} % of what detection needs, by weight.</p>",
+        coverage.attacks.iter().filter(|attack| attack.lacking.is_empty()).count(),
+        coverage.attacks.len(),
         plural(coverage.records, "IPv6 flow record"),
         plural(coverage.templates as u64, "template"),
         coverage.grade,
         coverage.score
     );
+    put!(page, "<div class=\"attacks\">");
+    for attack in &coverage.attacks {
+        let (class, text) = match attack.lacking.as_slice() {
+            [] => ("seen", "can be seen".to_owned()),
+            lacking => ("hidden", format!("hidden: lacks {}", lacking.join(", "))),
+        };
+        put!(
+            page,
+            "<div class=\"attack {class}\"><b>{}</b><small>{text}</small></div>",
+            attack.name
+        );
+    }
+    put!(page, "</div>");
     put!(
         page,
         "<div class=\"card\"><table><thead><tr><th>Needed</th><th>Element</th><th></th><th>Records that carry it</th><th>Rules broken</th></tr></thead><tbody>"
@@ -260,19 +275,7 @@ fn coverage(page: &mut Page, coverage: &Coverage, named: bool) {
             rules.join("<br>")
         );
     }
-    put!(page, "</tbody></table></div><div class=\"attacks\">");
-    for attack in &coverage.attacks {
-        let (class, text) = match attack.lacking.as_slice() {
-            [] => ("seen", "can be seen".to_owned()),
-            lacking => ("hidden", format!("hidden: lacks {}", lacking.join(", ").to_lowercase())),
-        };
-        put!(
-            page,
-            "<div class=\"attack {class}\"><b>{}</b><small>{text}</small></div>",
-            attack.name
-        );
-    }
-    put!(page, "</div>");
+    put!(page, "</tbody></table></div>");
 }
 
 fn against(page: &mut Page, comparison: &Comparison) {

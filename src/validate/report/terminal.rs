@@ -210,10 +210,7 @@ impl Page<'_> {
             let (sign, rest) = if attack.lacking.is_empty() {
                 (self.paint(GREEN, "✓ visible  "), String::new())
             } else {
-                (
-                    self.paint(RED, "✗ hidden   "),
-                    format!("  lacks {}", attack.lacking.join(", ").to_lowercase()),
-                )
+                (self.paint(RED, "✗ hidden   "), format!("  lacks {}", attack.lacking.join(", ")))
             };
             let rest = self.paint(DIM, &rest);
             self.line(&format!("  {sign} {}{rest}", attack.name))?;

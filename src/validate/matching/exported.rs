@@ -1,0 +1,413 @@
+//! What an exporter said, gathered by flow.
+//!
+//! Comes in: the collector's records. Goes out: an [`Exported`] for each key, whatever the number of its records.
+//!
+//! Must stay true: the number of keys is bounded, records of keys beyond the bound are counted; nothing here judges.
+
+use crate::collect::{Event, Record as Collected};
+use crate::ipfix::Template;
+use crate::validate::view::{Message, Record, Slot, Span, View};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+/// Keys remembered at most.
+const KEYS: usize = 4_000_000;
+/// Different values of an element kept of a flow.
+const VALUES: usize = 8;
+
+/// An element that is held against the truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "named like the elements")]
+pub enum What {
+    FlowLabel,
+    Class,
+    Dscp,
+    Protocol,
+    NextHeader,
+    SourcePort,
+    DestinationPort,
+    IcmpV6,
+    IcmpTypeV6,
+    IcmpCodeV6,
+    IcmpV4,
+    HeadersFull,
+    Headers,
+    HeadersLimit,
+    ChainLength,
+    FragmentId,
+    FragmentOffset,
+    FragmentFlags,
+    Ttl,
+    MinimumTtl,
+    MaximumTtl,
+    TcpFlags,
+    MinimumLength,
+    MaximumLength,
+    Octets,
+    Packets,
+    OctetTotal,
+    PacketTotal,
+    Start,
+    End,
+    Vlan,
+    Dot1qVlan,
+    CustomerVlan,
+    LayerTwo,
+}
+
+/// Each element with its slot and name.
+pub const ELEMENTS: &[(What, Slot, &str)] = &[
+    (What::FlowLabel, Slot::FlowLabel, "flowLabelIPv6"),
+    (What::Class, Slot::Class, "ipClassOfService"),
+    (What::Dscp, Slot::Dscp, "ipDiffServCodePoint"),
+    (What::Protocol, Slot::Protocol, "protocolIdentifier"),
+    (What::NextHeader, Slot::NextHeader, "nextHeaderIPv6"),
+    (What::SourcePort, Slot::SourcePort, "sourceTransportPort"),
+    (What::DestinationPort, Slot::DestinationPort, "destinationTransportPort"),
+    (What::IcmpV6, Slot::IcmpV6, "icmpTypeCodeIPv6"),
+    (What::IcmpTypeV6, Slot::IcmpTypeV6, "icmpTypeIPv6"),
+    (What::IcmpCodeV6, Slot::IcmpCodeV6, "icmpCodeIPv6"),
+    (What::IcmpV4, Slot::IcmpV4, "icmpTypeCodeIPv4"),
+    (What::HeadersFull, Slot::HeadersFull, "ipv6ExtensionHeadersFull"),
+    (What::Headers, Slot::ExtensionHeaders, "ipv6ExtensionHeaders"),
+    (What::HeadersLimit, Slot::HeadersLimit, "ipv6ExtensionHeadersLimit"),
+    (What::ChainLength, Slot::ChainLength, "ipv6ExtensionHeadersChainLength"),
+    (What::FragmentId, Slot::FragmentId, "fragmentIdentification"),
+    (What::FragmentOffset, Slot::FragmentOffset, "fragmentOffset"),
+    (What::FragmentFlags, Slot::FragmentFlags, "fragmentFlags"),
+    (What::Ttl, Slot::Ttl, "ipTTL"),
+    (What::MinimumTtl, Slot::MinimumTtl, "minimumTTL"),
+    (What::MaximumTtl, Slot::MaximumTtl, "maximumTTL"),
+    (What::TcpFlags, Slot::TcpFlags, "tcpControlBits"),
+    (What::MinimumLength, Slot::MinimumLength, "minimumIpTotalLength"),
+    (What::MaximumLength, Slot::MaximumLength, "maximumIpTotalLength"),
+    (What::Octets, Slot::OctetDelta, "octetDeltaCount"),
+    (What::Packets, Slot::PacketDelta, "packetDeltaCount"),
+    (What::OctetTotal, Slot::OctetTotal, "octetTotalCount"),
+    (What::PacketTotal, Slot::PacketTotal, "packetTotalCount"),
+    (What::Start, Slot::StartMillis, "flowStartMilliseconds"),
+    (What::End, Slot::EndMillis, "flowEndMilliseconds"),
+    (What::Vlan, Slot::Vlan, "vlanId"),
+    (What::Dot1qVlan, Slot::Dot1qVlan, "dot1qVlanId"),
+    (What::CustomerVlan, Slot::CustomerVlan, "dot1qCustomerVlanId"),
+    (What::LayerTwo, Slot::LayerTwoOctetDelta, "layer2OctetDeltaCount"),
+];
+
+/// The key as exported.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// protocolIdentifier; nextHeaderIPv6 where it is missing.
+    pub protocol: Option<u8>,
+    /// Ports as they stand.
+    pub ports: (u16, u16),
+    /// ICMP type and code, wherever they stand; 0 where nothing tells.
+    pub icmp: u16,
+}
+
+/// The values of one element over the records of a flow.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    /// Of the record that starts first.
+    pub first: u128,
+    /// Different values, as far as kept.
+    pub all: Vec<u128>,
+}
+
+/// What was said of one flow.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// The key.
+    pub key: Key,
+    /// Records.
+    pub records: u64,
+    /// Packets of all of them.
+    pub packets: u64,
+    /// Octets of all of them.
+    pub octets: u64,
+    /// Earliest start, nanoseconds since 1970.
+    pub start: Option<i64>,
+    /// Latest end.
+    pub end: Option<i64>,
+    /// Whether times are in whole seconds.
+    pub coarse: bool,
+    /// Values by element.
+    pub values: Vec<(What, Values)>,
+    /// The template of the first record.
+    pub template: u16,
+    /// Session and message of the first record.
+    pub place: (u32, u64),
+    /// Whether it is the reverse half of biflows.
+    pub reverse: bool,
+}
+
+impl Exported {
+    /// Values of an element.
+    #[must_use]
+    pub fn values(&self, what: What) -> Option<&Values> {
+        self.values.iter().find(|(known, _)| *known == what).map(|(_, values)| values)
+    }
+}
+
+/// Gathers records.
+#[derive(Debug, Default)]
+pub struct Gathering {
+    views: HashMap<*const Template, (Arc<Template>, View)>,
+    flows: HashMap<(Key, bool), Exported>,
+    /// Flow records taken.
+    pub records: u64,
+    /// Records of biflows with both halves.
+    pub biflows: u64,
+    /// Records of keys beyond the bound, or without addresses.
+    pub left_out: u64,
+    /// One in how many packets is metered, as options say.
+    pub sampling: Option<f64>,
+    spans: Vec<Span>,
+    messages: u64,
+}
+
+impl Gathering {
+    /// Takes an event of the collector.
+    pub fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Message(_) => self.messages += 1,
+            Event::Record(record) => self.record(record),
+            _ => {}
+        }
+    }
+
+    /// All flows, in order of their keys.
+    #[must_use]
+    pub fn flows(self) -> Vec<Exported> {
+        let mut flows: Vec<_> = self.flows.into_values().collect();
+        flows.sort_by(|a, b| a.key.cmp(&b.key).then(a.reverse.cmp(&b.reverse)));
+        flows
+    }
+
+    fn record(&mut self, collected: &Collected<'_>) {
+        let Self { views, spans, .. } = self;
+        let template = collected.template;
+        let (_, view) = views.entry(Arc::as_ptr(template)).or_insert_with(|| {
+            let scopes = usize::from(template.scope_count());
+            let fields = template.fields().to_vec();
+            let version = collected.message.version;
+            (
+                Arc::clone(template),
+                View::new(version, template.id(), fields, scopes, template.is_options()),
+            )
+        });
+        spans.clear();
+        spans.extend(collected.fields().map(|field| Span {
+            start: (field.offset - collected.octets.offset) as u32,
+            length: field.octets.len() as u32,
+        }));
+        let header = &collected.message.header;
+        let message = Message {
+            version: collected.message.version,
+            transport: collected.message.transport.protocol,
+            octets: collected.message.octets,
+            position: collected.message.transport.position,
+            number: self.messages,
+            export_time: header.export_time,
+            sequence: header.sequence,
+            domain: header.domain,
+            uptime: header.uptime,
+            received: None,
+        };
+        let record = Record {
+            view,
+            message: &message,
+            octets: collected.octets.octets,
+            start: collected.octets.offset as u32,
+            spans,
+            set: 0,
+            number: 0,
+            system_init: None,
+        };
+        if view.options {
+            self.sampling = sampling(&record).or(self.sampling);
+            return;
+        }
+        if !view.is_flow() {
+            return;
+        }
+        self.records += 1;
+        let Some(key) = key(&record) else {
+            self.left_out += 1;
+            return;
+        };
+        let place = (collected.message.session, self.messages);
+        let reverse = record.unsigned(Slot::ReversePacketDelta).filter(|&packets| packets > 0);
+        if let Some(packets) = reverse {
+            self.biflows += 1;
+            let octets = record.unsigned(Slot::ReverseOctetDelta).unwrap_or(0);
+            let flags = record.unsigned(Slot::ReverseTcpFlags);
+            let mut half = Exported {
+                key: turned(&key),
+                records: 1,
+                packets,
+                octets,
+                start: None,
+                end: None,
+                coarse: false,
+                values: Vec::new(),
+                template: record.view.template,
+                place,
+                reverse: true,
+            };
+            half.values.extend(flags.map(|flags| {
+                (What::TcpFlags, Values { first: flags.into(), all: vec![flags.into()] })
+            }));
+            add(&mut self.flows, half, &mut self.left_out);
+        }
+        let flow = exported(&record, key, place);
+        add(&mut self.flows, flow, &mut self.left_out);
+    }
+}
+
+fn add(flows: &mut HashMap<(Key, bool), Exported>, new: Exported, left_out: &mut u64) {
+    let key = (new.key.clone(), new.reverse);
+    if let Some(known) = flows.get_mut(&key) {
+        join(known, new);
+    } else if flows.len() < KEYS {
+        flows.insert(key, new);
+    } else {
+        *left_out += 1;
+    }
+}
+
+/// Adds what further records say of a flow.
+fn join(known: &mut Exported, new: Exported) {
+    let earlier = match (new.start, known.start) {
+        (Some(new), Some(known)) => new < known,
+        _ => false,
+    };
+    known.records += new.records;
+    known.packets = known.packets.saturating_add(new.packets);
+    known.octets = known.octets.saturating_add(new.octets);
+    known.start = known.start.into_iter().chain(new.start).min();
+    known.end = known.end.into_iter().chain(new.end).max();
+    known.coarse |= new.coarse;
+    for (what, values) in new.values {
+        let Some((_, old)) = known.values.iter_mut().find(|(known, _)| *known == what) else {
+            known.values.push((what, values));
+            continue;
+        };
+        if earlier {
+            old.first = values.first;
+        }
+        for value in values.all {
+            if old.all.len() < VALUES && !old.all.contains(&value) {
+                old.all.push(value);
+            }
+        }
+    }
+}
+
+fn exported(record: &Record<'_>, key: Key, place: (u32, u64)) -> Exported {
+    let values = ELEMENTS.iter().filter_map(|&(what, slot, _)| {
+        let value = wide(record.octets_of(slot)?)?;
+        Some((what, Values { first: value, all: vec![value] }))
+    });
+    let coarse = record.view.has(Slot::StartSeconds) && !record.view.has(Slot::StartMillis);
+    Exported {
+        key,
+        records: 1,
+        packets: record.packet_count().unwrap_or(0),
+        octets: record.octet_count().unwrap_or(0),
+        start: record.flow_start(),
+        end: record.flow_end(),
+        coarse,
+        values: values.collect(),
+        template: record.view.template,
+        place,
+        reverse: false,
+    }
+}
+
+/// Octets as a number; all ones if they do not fit into 128 bits.
+fn wide(octets: &[u8]) -> Option<u128> {
+    if octets.is_empty() {
+        return None;
+    }
+    let (upper, lower) = octets.split_at(octets.len().saturating_sub(16));
+    if upper.iter().any(|&octet| octet != 0) {
+        return Some(u128::MAX);
+    }
+    Some(lower.iter().fold(0, |value, &octet| value << 8 | u128::from(octet)))
+}
+
+fn turned(key: &Key) -> Key {
+    Key {
+        source: key.destination,
+        destination: key.source,
+        ports: (key.ports.1, key.ports.0),
+        ..key.clone()
+    }
+}
+
+/// One in how many packets, by an options record.
+fn sampling(record: &Record<'_>) -> Option<f64> {
+    let number = |slot| record.unsigned(slot).map(|value| value as f64);
+    let rate = match (number(Slot::PacketInterval), number(Slot::PacketSpace)) {
+        (Some(taken), Some(skipped)) if taken > 0.0 => Some((taken + skipped) / taken),
+        (Some(rate), None) => Some(rate),
+        _ => None,
+    };
+    let of_population = match (number(Slot::SamplingSize), number(Slot::SamplingPopulation)) {
+        (Some(size), Some(population)) if size > 0.0 => Some(population / size),
+        _ => None,
+    };
+    rate.or(of_population)
+        .or_else(|| number(Slot::SamplingInterval))
+        .or_else(|| number(Slot::SamplerRandom))
+        .filter(|rate| *rate >= 1.0)
+}
+
+fn key(record: &Record<'_>) -> Option<Key> {
+    let v4 = |slot| {
+        let octets: [u8; 4] = record.octets_of(slot)?.try_into().ok()?;
+        Some(IpAddr::V4(Ipv4Addr::from(octets)))
+    };
+    let v6 = |slot| record.ipv6(slot).map(IpAddr::V6);
+    let (source, destination) = if record.is_ipv6() {
+        (v6(Slot::SourceV6)?, v6(Slot::DestinationV6)?)
+    } else {
+        (v4(Slot::SourceV4)?, v4(Slot::DestinationV4)?)
+    };
+    let unspecified = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    if source == unspecified && destination == unspecified {
+        return None;
+    }
+    let number = |slot| record.unsigned(slot).and_then(|value| u8::try_from(value).ok());
+    let protocol = number(Slot::Protocol).or_else(|| number(Slot::NextHeader));
+    let port = |slots: &[Slot]| {
+        record.first_of(slots).and_then(|(_, port)| u16::try_from(port).ok()).unwrap_or(0)
+    };
+    let ports = (
+        port(&[Slot::SourcePort, Slot::UdpSourcePort, Slot::TcpSourcePort]),
+        port(&[Slot::DestinationPort, Slot::UdpDestinationPort, Slot::TcpDestinationPort]),
+    );
+    let icmp = match protocol {
+        Some(1 | 58) => icmp(record, ports.1),
+        _ => 0,
+    };
+    Some(Key { source, destination, protocol, ports, icmp })
+}
+
+/// Type and code, wherever they stand.
+fn icmp(record: &Record<'_>, port: u16) -> u16 {
+    let pair = |both, kind, code| {
+        let both = record.unsigned(both);
+        both.or_else(|| Some(record.unsigned(kind)? << 8 | record.unsigned(code)?))
+            .filter(|&value| value != 0)
+    };
+    pair(Slot::IcmpV6, Slot::IcmpTypeV6, Slot::IcmpCodeV6)
+        .or_else(|| pair(Slot::IcmpV4, Slot::IcmpTypeV4, Slot::IcmpCodeV4))
+        .and_then(|value| u16::try_from(value).ok())
+        .unwrap_or(port)
+}

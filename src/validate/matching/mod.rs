@@ -1,0 +1,682 @@
+//! Records against true flows: which flows are missing, which were invented, and which values are wrong, and how.
+//!
+//! Comes in: what was exported ([`Gathering`]) and what the reference meter saw of the same traffic ([`Metered`]).
+//! Goes out: a [`Comparison`].
+//!
+//! ```text
+//! exported records, one group a key ──┐   1 the same key
+//!                                     ├─► 2 ICMP without type and code: all of the pair's ICMP
+//! true flows, one group a key ────────┘   3 the same addresses: the flow that fits best
+//!                                         4 the rest of a flow already matched (fragments exported apart)
+//! ```
+//!
+//! An exporter may cut flows in time where it likes: all records of a key are held together against all packets of
+//! the key. Its clock may be off: the median of the differences is taken off. It may sample: then counts, times and
+//! flags prove nothing. Messages may be lost: as many records as sequence numbers miss are no fault.
+
+mod exported;
+mod judge;
+mod truth;
+
+pub use exported::{ELEMENTS, Exported, Gathering, What};
+pub use judge::{Allowance, Outcome};
+pub use truth::Truth;
+
+use super::reference::{Metered, Ports};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+/// How an element is wrong.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// The mistake's name.
+    pub text: String,
+    /// Flows that show it.
+    pub count: u64,
+    /// The first of them.
+    pub example: String,
+}
+
+/// One element against the truth.
+#[derive(Clone, Debug)]
+pub struct ElementRow {
+    /// The element's name.
+    pub name: String,
+    /// Which element.
+    pub what: What,
+    /// Templates that carry it.
+    pub templates: Vec<u16>,
+    /// Flows in which it is right, and of them IPv6.
+    pub right: u64,
+    /// IPv6 flows in which it is right.
+    pub right_v6: u64,
+    /// Flows in which it is wrong.
+    pub wrong: u64,
+    /// IPv6 flows in which it is wrong.
+    pub wrong_v6: u64,
+    /// The mistakes, the most frequent first.
+    pub patterns: Vec<Pattern>,
+}
+
+/// Flows of one kind that are missing, or were invented.
+#[derive(Clone, Debug, Default)]
+pub struct Kind {
+    /// Flows.
+    pub flows: u64,
+    /// Their packets.
+    pub packets: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// The first of them.
+    pub example: String,
+}
+
+/// The outcome.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// Frames of the traffic.
+    pub frames: u64,
+    /// Frames that are in no flow, by reason.
+    pub unmetered: BTreeMap<String, u64>,
+    /// True flows.
+    pub flows: u64,
+    /// True flows with a record.
+    pub found: u64,
+    /// Packets and octets of the true flows.
+    pub truth: (u64, u64),
+    /// Packets and octets of all records.
+    pub said: (u64, u64),
+    /// Flow records compared.
+    pub records: u64,
+    /// Records of biflows with both halves.
+    pub biflows: u64,
+    /// Records without addresses, or beyond the bound.
+    pub left_out: u64,
+    /// True flows in more than one record.
+    pub split: u64,
+    /// Records that stand for several true flows.
+    pub merged: u64,
+    /// The exporter's clock less the capture's, nanoseconds.
+    pub clock: Option<i64>,
+    /// One in how many packets was metered: as declared, as it seems.
+    pub sampling: (Option<f64>, Option<f64>),
+    /// Records missing by sequence number.
+    pub lost: u64,
+    /// True flows without a record, by kind of traffic.
+    pub missing: BTreeMap<String, Kind>,
+    /// Records without a true flow, by protocol.
+    pub extra: BTreeMap<String, Kind>,
+    /// Element by element.
+    pub elements: Vec<ElementRow>,
+}
+
+/// A true flow and the groups of records matched with it.
+struct Match {
+    truth: Truth,
+    records: Vec<usize>,
+    parts: usize,
+}
+
+type Pair = (IpAddr, IpAddr);
+
+struct Matching {
+    exported: Vec<Exported>,
+    taken: Vec<bool>,
+    matches: Vec<Match>,
+    /// Matches of each pair of addresses.
+    pairs: HashMap<Pair, Vec<usize>>,
+    merged: u64,
+}
+
+/// Compares. `lost`: records missing by sequence number.
+#[must_use]
+pub fn compare(gathering: Gathering, metered: &Metered, lost: u64) -> Comparison {
+    let mut comparison = Comparison {
+        frames: metered.frames,
+        unmetered: metered
+            .unmetered
+            .iter()
+            .map(|(reason, &count)| (reason.name().to_owned(), count))
+            .collect(),
+        records: gathering.records,
+        biflows: gathering.biflows,
+        left_out: gathering.left_out,
+        sampling: (gathering.sampling, None),
+        lost,
+        ..Comparison::default()
+    };
+    let mut matching = Matching::new(gathering.flows(), metered);
+    matching.same_key();
+    matching.merged_icmp();
+    matching.same_addresses();
+    comparison.take(&matching);
+    comparison
+}
+
+impl Matching {
+    fn new(exported: Vec<Exported>, metered: &Metered) -> Self {
+        let mut keys: HashMap<(IpAddr, IpAddr, u8, Ports), usize> = HashMap::new();
+        let mut matches: Vec<Match> = Vec::new();
+        for flow in metered.flows.iter().filter(|flow| flow.key.level == 0) {
+            let truth = Truth::of(flow);
+            let key = (truth.source, truth.destination, truth.protocol, truth.ports);
+            match keys.get(&key).and_then(|&at| matches.get_mut(at)) {
+                Some(known) => known.truth.join(&truth),
+                None => {
+                    keys.insert(key, matches.len());
+                    matches.push(Match { truth, records: Vec::new(), parts: 1 });
+                }
+            }
+        }
+        let mut pairs: HashMap<Pair, Vec<usize>> = HashMap::new();
+        for (index, one) in matches.iter().enumerate() {
+            pairs.entry((one.truth.source, one.truth.destination)).or_default().push(index);
+        }
+        Self { taken: vec![false; exported.len()], exported, matches, pairs, merged: 0 }
+    }
+
+    /// Matches of the same addresses.
+    fn candidates(&self, index: usize) -> &[usize] {
+        let pair = self.exported.get(index).map(|one| (one.key.source, one.key.destination));
+        pair.and_then(|pair| self.pairs.get(&pair)).map_or(&[], Vec::as_slice)
+    }
+
+    fn join(&mut self, record: usize, at: usize) {
+        if let (Some(taken), Some(one)) = (self.taken.get_mut(record), self.matches.get_mut(at)) {
+            *taken = true;
+            one.records.push(record);
+        }
+    }
+
+    /// Step 1.
+    fn same_key(&mut self) {
+        for index in 0..self.exported.len() {
+            let Some(said) = self.exported.get(index).map(|one| one.key.clone()) else { continue };
+            let fits = |&&at: &&usize| {
+                self.matches.get(at).is_some_and(|one| {
+                    let truth = &one.truth;
+                    Some(truth.protocol) == said.protocol
+                        && match truth.ports {
+                            Ports::Known(from, to) => said.ports == (from, to),
+                            Ports::Icmp(kind, code) => {
+                                said.icmp == u16::from(kind) << 8 | u16::from(code)
+                            }
+                            Ports::None | Ports::Unknown => said.ports == (0, 0),
+                        }
+                })
+            };
+            let found = self.candidates(index).iter().find(fits).copied();
+            if let Some(at) = found {
+                self.join(index, at);
+            }
+        }
+    }
+
+    /// Step 2: flows that the exporter does not tell apart are one.
+    fn merged_icmp(&mut self) {
+        for index in 0..self.exported.len() {
+            let Some(said) = self
+                .exported
+                .get(index)
+                .filter(|_| !self.taken.get(index).copied().unwrap_or(true))
+            else {
+                continue;
+            };
+            if !matches!(said.key.protocol, Some(1 | 58)) || said.key.icmp != 0 {
+                continue;
+            }
+            let free: Vec<usize> = self
+                .candidates(index)
+                .iter()
+                .copied()
+                .filter(|&at| {
+                    self.matches.get(at).is_some_and(|one| {
+                        one.records.is_empty()
+                            && one.truth.icmp().is_some()
+                            && Some(one.truth.protocol) == said.key.protocol
+                    })
+                })
+                .collect();
+            let Some((&first, rest)) = free.split_first() else { continue };
+            for &at in rest {
+                let Some(other) = self.matches.get(at).map(|one| one.truth.clone()) else {
+                    continue;
+                };
+                if let Some(one) = self.matches.get_mut(first) {
+                    one.truth.join(&other);
+                    one.truth.merged = true;
+                    one.parts += 1;
+                }
+                if let Some(one) = self.matches.get_mut(at) {
+                    // Nothing of it is left.
+                    one.parts = 0;
+                }
+            }
+            self.merged += u64::from(!rest.is_empty());
+            self.join(index, first);
+        }
+    }
+
+    /// Packets of the flow that no record tells yet.
+    fn open(&self, one: &Match) -> u64 {
+        let told = one
+            .records
+            .iter()
+            .filter_map(|&index| self.exported.get(index))
+            .map(|said| said.packets);
+        one.truth.packets.saturating_sub(told.sum())
+    }
+
+    /// Steps 3 and 4, the best fits first.
+    fn same_addresses(&mut self) {
+        for least in [6, 4, 2] {
+            for index in 0..self.exported.len() {
+                let Some(said) = self
+                    .exported
+                    .get(index)
+                    .filter(|_| !self.taken.get(index).copied().unwrap_or(true))
+                else {
+                    continue;
+                };
+                let best = self
+                    .candidates(index)
+                    .iter()
+                    .filter_map(|&at| Some((self.fit(said, self.matches.get(at)?)?, at)))
+                    .max_by_key(|&(fit, at)| (fit, std::cmp::Reverse(at)));
+                if let Some((fit, at)) = best
+                    && fit >= least
+                {
+                    self.join(index, at);
+                }
+            }
+        }
+    }
+
+    /// How well a record fits a flow of the same addresses; `None` if it cannot be of it.
+    fn fit(&self, said: &Exported, one: &Match) -> Option<u32> {
+        let open = self.open(one);
+        if one.parts == 0 || open == 0 || said.packets > open && said.packets > 1 {
+            return None;
+        }
+        let truth = &one.truth;
+        let ports = match truth.ports {
+            Ports::Known(from, to) => {
+                u32::from(said.key.ports.0 == from) + u32::from(said.key.ports.1 == to)
+            }
+            _ => 0,
+        };
+        let begins = said
+            .start
+            .is_some_and(|start| start.abs_diff(truth.first.cast_signed()) < 1_000_000_000);
+        let free = one.records.is_empty();
+        // A flow that already has records has more only if it was taken apart: fragments.
+        if !free && !truth.fragments {
+            return None;
+        }
+        Some(
+            3 * u32::from(said.packets == open)
+                + 2 * u32::from(said.octets == truth.octets)
+                + 2 * u32::from(said.key.protocol == Some(truth.protocol))
+                + ports
+                + u32::from(begins)
+                + u32::from(free),
+        )
+    }
+}
+
+/// The value in the middle.
+fn median(mut values: Vec<i64>) -> Option<i64> {
+    let middle = values.len() / 2;
+    if values.is_empty() {
+        return None;
+    }
+    Some(*values.select_nth_unstable(middle).1)
+}
+
+impl Comparison {
+    fn take(&mut self, matching: &Matching) {
+        let live = || matching.matches.iter().filter(|one| one.parts > 0);
+        let groups = |one: &Match| -> Vec<&Exported> {
+            one.records.iter().filter_map(|&index| matching.exported.get(index)).collect()
+        };
+        let starts = live().filter(|one| !one.truth.merged).filter_map(|one| {
+            let start = groups(one).iter().filter_map(|said| said.start).min()?;
+            Some(start.saturating_sub(one.truth.first.cast_signed()))
+        });
+        self.clock = median(starts.collect());
+        self.merged = matching.merged;
+        for one in live() {
+            self.flows += one.parts as u64;
+            self.truth.0 += one.truth.packets;
+            self.truth.1 += one.truth.octets;
+        }
+        for said in &matching.exported {
+            self.said.0 = self.said.0.saturating_add(said.packets);
+            self.said.1 = self.said.1.saturating_add(said.octets);
+        }
+        self.infer_sampling(matching);
+        let allow = Allowance { clock: self.clock.unwrap_or(0), sampled: self.sampled() };
+        let mut rows: BTreeMap<What, (ElementRow, BTreeMap<&'static str, (u64, String)>)> =
+            BTreeMap::new();
+        for one in live() {
+            let all = groups(one);
+            if all.is_empty() {
+                let kind = self.missing.entry(one.truth.kind().to_owned()).or_default();
+                kind.count(one.truth.packets, one.truth.octets, || one.truth.show());
+                continue;
+            }
+            self.found += one.parts as u64;
+            self.split += u64::from(all.iter().map(|said| said.records).sum::<u64>() > 1);
+            for &(what, _, name) in ELEMENTS {
+                judge_element(&mut rows, what, name, &one.truth, &all, allow);
+            }
+        }
+        for (said, _) in matching.exported.iter().zip(&matching.taken).filter(|(_, taken)| !**taken)
+        {
+            let protocol = said
+                .key
+                .protocol
+                .map_or_else(|| "no protocol".to_owned(), |p| format!("protocol {p}"));
+            let show = || {
+                let (from, to) = said.key.ports;
+                format!("{} port {from} to {} port {to}", said.key.source, said.key.destination)
+            };
+            self.extra.entry(protocol).or_default().count(said.packets, said.octets, show);
+        }
+        self.elements = rows.into_values().map(|(row, patterns)| finished(row, patterns)).collect();
+    }
+
+    /// Sampling shows in counts that are a fraction of the truth in most flows of many packets.
+    fn infer_sampling(&mut self, matching: &Matching) {
+        let (mut said, mut truth) = (0u64, 0u64);
+        for one in matching
+            .matches
+            .iter()
+            .filter(|one| one.truth.packets >= 100 && !one.records.is_empty())
+        {
+            truth += one.truth.packets;
+            said += one
+                .records
+                .iter()
+                .filter_map(|&i| matching.exported.get(i))
+                .map(|e| e.packets)
+                .sum::<u64>();
+        }
+        if said > 0 && truth > said * 3 / 2 && self.lost == 0 {
+            self.sampling.1 = Some(truth as f64 / said as f64);
+        }
+    }
+
+    /// Whether packets were sampled, as far as can be told.
+    #[must_use]
+    pub fn sampled(&self) -> bool {
+        self.sampling.0.is_some_and(|rate| rate > 1.0)
+            || self.sampling.1.is_some_and(|rate| rate > 1.5)
+    }
+
+    /// Flows missing that lost messages and sampling do not account for.
+    #[must_use]
+    pub fn missing_flows(&self) -> u64 {
+        let missing: u64 = self.missing.values().map(|kind| kind.flows).sum();
+        if self.sampled() { 0 } else { missing.saturating_sub(self.lost) }
+    }
+
+    /// Whether anything is wrong that must not be.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.missing_flows() > 0
+            || !self.extra.is_empty()
+            || self.elements.iter().any(|row| row.wrong > 0)
+    }
+
+    /// IPv6 flows in which the elements of a need of the coverage table are right and wrong.
+    #[must_use]
+    pub fn of_need(&self, need: &str) -> Option<(u64, u64)> {
+        let elements: &[What] = match need {
+            "Flow label" => &[What::FlowLabel],
+            "Traffic class" => &[What::Class],
+            "Upper-layer protocol" => &[What::Protocol],
+            "ICMPv6 type and code" => &[What::IcmpV6, What::IcmpTypeV6],
+            "Extension headers" => &[What::HeadersFull],
+            "Whether the chain is complete" => &[What::HeadersLimit],
+            "Fragment identification" => &[What::FragmentId],
+            "Fragment offset" => &[What::FragmentOffset],
+            "Fragment flags" => &[What::FragmentFlags],
+            "Hop limit" => &[What::MinimumTtl, What::MaximumTtl, What::Ttl],
+            "Ports" => &[What::SourcePort, What::DestinationPort],
+            "TCP flags" => &[What::TcpFlags],
+            "Octets and packets" => {
+                &[What::Octets, What::Packets, What::OctetTotal, What::PacketTotal]
+            }
+            "Start and end" => &[What::Start, What::End],
+            _ => &[],
+        };
+        let rows: Vec<_> =
+            self.elements.iter().filter(|row| elements.contains(&row.what)).collect();
+        // The element that is wrong most often decides.
+        let worst = rows.iter().max_by_key(|row| row.wrong_v6)?;
+        Some((worst.right_v6, worst.wrong_v6))
+    }
+
+    /// The summary: names and texts.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(String, String)> {
+        use super::report::{grouped, plural};
+        let mut lines = Vec::new();
+        let mut line = |name: &str, text: String| lines.push((name.to_owned(), text));
+        line(
+            "flows",
+            format!(
+                "{} of {} true flows have a record; {} compared",
+                grouped(self.found),
+                grouped(self.flows),
+                plural(self.records, "record")
+            ),
+        );
+        let share = |said: u64, truth: u64| {
+            let off = said.cast_signed() - truth.cast_signed();
+            let sign = if off > 0 { "+" } else { "" };
+            if off == 0 { "all accounted for".to_owned() } else { format!("{sign}{off}") }
+        };
+        line(
+            "packets",
+            format!(
+                "{} of {} ({})",
+                grouped(self.said.0),
+                grouped(self.truth.0),
+                share(self.said.0, self.truth.0)
+            ),
+        );
+        line(
+            "octets",
+            format!(
+                "{} of {} ({})",
+                grouped(self.said.1),
+                grouped(self.truth.1),
+                share(self.said.1, self.truth.1)
+            ),
+        );
+        if self.split + self.merged + self.biflows > 0 {
+            line(
+                "cut",
+                format!(
+                    "{} in several records, {} of several flows, {}",
+                    plural(self.split, "flow"),
+                    plural(self.merged, "record"),
+                    plural(self.biflows, "biflow")
+                ),
+            );
+        }
+        if let Some(clock) = self.clock {
+            line("clock", format!("{:+.3} s against the capture's (median)", clock as f64 / 1e9));
+        }
+        let rate = |rate: f64| format!("1 in {rate:.1}");
+        match self.sampling {
+            (Some(declared), seen) => line(
+                "sampled",
+                format!(
+                    "{} declared{}",
+                    rate(declared),
+                    seen.map_or_else(String::new, |seen| format!(", {} seen", rate(seen)))
+                ),
+            ),
+            (None, Some(seen)) => line("sampled", format!("{} seen, none declared", rate(seen))),
+            (None, None) => {}
+        }
+        if self.lost > 0 {
+            line("lost", format!("{} missing by sequence number", plural(self.lost, "record")));
+        }
+        for (name, kind) in &self.missing {
+            line(
+                "missing",
+                format!(
+                    "{name}: {}, {}, {}; {}",
+                    plural(kind.flows, "flow"),
+                    plural(kind.packets, "packet"),
+                    plural(kind.octets, "octet"),
+                    kind.example
+                ),
+            );
+        }
+        for (name, kind) in &self.extra {
+            line(
+                "extra",
+                format!("{name}: {} of no packets; {}", plural(kind.flows, "flow"), kind.example),
+            );
+        }
+        if self.left_out > 0 {
+            line("left out", plural(self.left_out, "record"));
+        }
+        lines
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let kinds = |kinds: &BTreeMap<String, Kind>| -> Value {
+            let one = |(name, kind): (&String, &Kind)| {
+                let Kind { flows, packets, octets, example } = kind;
+                (
+                    name.clone(),
+                    json!({ "flows": flows, "packets": packets, "octets": octets, "example": example }),
+                )
+            };
+            Value::Object(kinds.iter().map(one).collect())
+        };
+        let elements = self.elements.iter().map(|row| {
+            let patterns = row.patterns.iter().map(|pattern| {
+                json!({ "mistake": pattern.text, "flows": pattern.count, "example": pattern.example })
+            });
+            json!({
+                "element": row.name,
+                "templates": row.templates,
+                "right": row.right,
+                "wrong": row.wrong,
+                "ipv6": { "right": row.right_v6, "wrong": row.wrong_v6 },
+                "mistakes": patterns.collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "frames": self.frames,
+            "framesInNoFlow": self.unmetered,
+            "flows": self.flows,
+            "flowsFound": self.found,
+            "packets": { "true": self.truth.0, "exported": self.said.0 },
+            "octets": { "true": self.truth.1, "exported": self.said.1 },
+            "records": self.records,
+            "recordsLeftOut": self.left_out,
+            "biflows": self.biflows,
+            "flowsInSeveralRecords": self.split,
+            "recordsOfSeveralFlows": self.merged,
+            "clockOffsetNanoseconds": self.clock,
+            "samplingDeclared": self.sampling.0,
+            "samplingSeen": self.sampling.1,
+            "recordsLostBySequenceNumber": self.lost,
+            "missing": kinds(&self.missing),
+            "extra": kinds(&self.extra),
+            "elements": elements.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Kind {
+    fn count(&mut self, packets: u64, octets: u64, example: impl FnOnce() -> String) {
+        if self.flows == 0 {
+            self.example = example();
+        }
+        self.flows += 1;
+        self.packets = self.packets.saturating_add(packets);
+        self.octets = self.octets.saturating_add(octets);
+    }
+}
+
+type Rows = BTreeMap<What, (ElementRow, BTreeMap<&'static str, (u64, String)>)>;
+
+/// Judges one element over all groups of records of a flow: one wrong group makes the flow wrong.
+fn judge_element(
+    rows: &mut Rows,
+    what: What,
+    name: &'static str,
+    truth: &Truth,
+    all: &[&Exported],
+    allow: Allowance,
+) {
+    let mut right = false;
+    let mut wrong = None;
+    for one in all.iter().filter(|one| one.values(what).is_some()) {
+        match judge::judge(what, truth, one, all, allow) {
+            Outcome::Right => right = true,
+            Outcome::Wrong(mistake, shown) => {
+                wrong = wrong.or(Some((mistake, shown, one.template)))
+            }
+            Outcome::Nothing => {}
+        }
+    }
+    if !right && wrong.is_none() {
+        return;
+    }
+    let (row, patterns) = rows.entry(what).or_insert_with(|| {
+        let row = ElementRow {
+            name: name.to_owned(),
+            what,
+            templates: Vec::new(),
+            right: 0,
+            right_v6: 0,
+            wrong: 0,
+            wrong_v6: 0,
+            patterns: Vec::new(),
+        };
+        (row, BTreeMap::new())
+    });
+    for one in all.iter().filter(|one| one.values(what).is_some()) {
+        if !row.templates.contains(&one.template) && row.templates.len() < 64 {
+            row.templates.push(one.template);
+        }
+    }
+    let v6 = u64::from(truth.is_ipv6());
+    match wrong {
+        None => {
+            row.right += 1;
+            row.right_v6 += v6;
+        }
+        Some((mistake, shown, _)) => {
+            row.wrong += 1;
+            row.wrong_v6 += v6;
+            let entry = patterns
+                .entry(mistake)
+                .or_insert_with(|| (0, format!("{shown} ({})", truth.show())));
+            entry.0 += 1;
+        }
+    }
+}
+
+fn finished(mut row: ElementRow, patterns: BTreeMap<&'static str, (u64, String)>) -> ElementRow {
+    row.templates.sort_unstable();
+    row.patterns = patterns
+        .into_iter()
+        .map(|(text, (count, example))| Pattern { text: text.to_owned(), count, example })
+        .collect();
+    row.patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.count));
+    row
+}
