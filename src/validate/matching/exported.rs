@@ -143,6 +143,8 @@ pub struct Exported {
     pub place: (u32, u64),
     /// Whether it is the reverse half of biflows.
     pub reverse: bool,
+    /// Whether its times are those of both directions.
+    pub both: bool,
 }
 
 impl Exported {
@@ -258,6 +260,7 @@ impl Gathering {
                 template: record.view.template,
                 place,
                 reverse: true,
+                both: true,
             };
             half.values.extend(flags.map(|flags| {
                 (What::TcpFlags, Values { first: flags.into(), all: vec![flags.into()] })
@@ -292,6 +295,7 @@ fn join(known: &mut Exported, new: Exported) {
     known.start = known.start.into_iter().chain(new.start).min();
     known.end = known.end.into_iter().chain(new.end).max();
     known.coarse |= new.coarse;
+    known.both |= new.both;
     for (what, values) in new.values {
         let Some((_, old)) = known.values.iter_mut().find(|(known, _)| *known == what) else {
             known.values.push((what, values));
@@ -326,6 +330,7 @@ fn exported(record: &Record<'_>, key: Key, place: (u32, u64)) -> Exported {
         template: record.view.template,
         place,
         reverse: false,
+        both: record.unsigned(Slot::ReversePacketDelta).is_some_and(|packets| packets > 0),
     }
 }
 

@@ -541,7 +541,7 @@ fn near(said: i64, truth: u64, one: &Exported, allow: Allowance, name: &'static 
 
 fn start(truth: &Truth, one: &Exported, allow: Allowance) -> Outcome {
     match one.start {
-        Some(said) if !truth.merged => {
+        Some(said) if !truth.merged && !one.both => {
             near(said, truth.first, one, allow, "not the first packet's time")
         }
         _ => Nothing,
@@ -551,7 +551,7 @@ fn start(truth: &Truth, one: &Exported, allow: Allowance) -> Outcome {
 fn end(truth: &Truth, all: &[&Exported], allow: Allowance) -> Outcome {
     let last = all.iter().filter(|one| one.end.is_some()).max_by_key(|one| one.end);
     match last {
-        Some(one) if !truth.merged => {
+        Some(one) if !truth.merged && !one.both => {
             near(one.end.unwrap_or(0), truth.last, one, allow, "not the last packet's time")
         }
         _ => Nothing,

@@ -16,6 +16,8 @@
 
 mod exported;
 mod judge;
+#[cfg(test)]
+mod tests;
 mod truth;
 
 pub use exported::{ELEMENTS, Exported, Gathering, What};
