@@ -8,6 +8,7 @@ mod doctor;
 mod elements;
 mod elements_file;
 mod facts;
+mod lab;
 mod probe;
 mod show;
 mod table;
@@ -47,6 +48,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Hold an export against the RFCs, and against the traffic that was metered.
     Validate(Box<validate::ValidateArgs>),
+    /// Craft traffic, let an exporter meter it, listen, validate: one command.
+    Lab(Box<lab::LabArgs>),
     /// Show the facts of each packet of a capture, one JSON object a line (for comparing parsers).
     #[command(hide = true)]
     Facts(facts::FactsArgs),
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Craft(args) => craft::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Lab(args) => lab::run(&args),
         Command::Facts(args) => facts::run(&args),
     };
     match outcome {

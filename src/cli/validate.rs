@@ -1,7 +1,7 @@
 //! `sixtap validate EXPORT`: is stuff exported, and is it valid?
 
 use super::{DONE, FINDINGS, Failure};
-use crate::capture::{Poll, Source as _, pcap};
+use crate::capture::{CaptureError, Poll, Source as _, pcap};
 use crate::collect::{Input, Limits, Received};
 use crate::validate::finding::Limits as Kept;
 use crate::validate::matching::{self, Gathering};
@@ -34,18 +34,6 @@ pub(crate) struct ValidateArgs {
     /// Hold the records against this capture of the traffic that was metered.
     #[arg(long, value_name = "TRAFFIC.pcap")]
     against: Option<PathBuf>,
-    /// Write the report as a web page.
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-    /// Write the report as JSON (- for standard output, in place of the text).
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the report as SARIF 2.1.0.
-    #[arg(long, value_name = "FILE")]
-    sarif: Option<PathBuf>,
-    /// Write the report as JUnit XML.
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
     /// Show another export beside this one.
     #[arg(long, value_name = "OTHER")]
     compare: Option<String>,
@@ -58,18 +46,8 @@ pub(crate) struct ValidateArgs {
     /// List the rules as the page docs/rules.md.
     #[arg(long, requires = "rules")]
     markdown: bool,
-    /// Show notes too.
-    #[arg(long)]
-    notes: bool,
-    /// What makes the exit status 1.
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = FailOn::Error)]
-    fail_on: FailOn,
-    /// Examples kept of each finding.
-    #[arg(long, value_name = "COUNT", default_value_t = 3)]
-    examples: usize,
-    /// Colours.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
-    color: Colour,
+    #[command(flatten)]
+    reports: ReportArgs,
     /// Templates remembered of one Observation Domain.
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().templates, hide_short_help = true)]
     max_templates: usize,
@@ -82,6 +60,35 @@ pub(crate) struct ValidateArgs {
     /// Transport Sessions remembered.
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().sessions, hide_short_help = true)]
     max_sessions: usize,
+}
+
+/// What becomes of a report.
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Write the report as a web page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the report as JSON (- for standard output, in place of the text).
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report as SARIF 2.1.0.
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+    /// Write the report as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Show notes too.
+    #[arg(long)]
+    notes: bool,
+    /// What makes the exit status 1.
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = FailOn::Error)]
+    fail_on: FailOn,
+    /// Examples kept of each finding.
+    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    pub(super) examples: usize,
+    /// Colours.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    color: Colour,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -126,17 +133,45 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<u8, Failure> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(Failure::environment)?;
     }
+    let reading = Reading {
+        limits: Limits {
+            templates: args.max_templates,
+            fields: args.max_fields,
+            values: args.max_values,
+            sessions: args.max_sessions,
+            ..Limits::default()
+        },
+        examples: args.reports.examples,
+        end: args.duration.map(|duration| Instant::now() + duration),
+        stop: &stop,
+    };
     let mut gathering = args.against.as_ref().map(|_| Gathering::default());
-    let mut report = read(export, args, &stop, gathering.as_mut())?;
+    let mut report = reading.read(&mut Input::open(export)?, gathering.as_mut())?;
     if let (Some(path), Some(gathering)) = (&args.against, gathering) {
-        let metered = meter(path)?;
-        let lost = report.total(|facts| facts.sequence.missing(facts.version));
-        report.compare(matching::compare(gathering, &metered, lost));
+        hold_against(&mut report, path, gathering)?;
     }
     if let Some(other) = &args.compare {
-        report.other = Some(Box::new(read(other, args, &stop, None)?));
+        report.other = Some(Box::new(reading.read(&mut Input::open(other)?, None)?));
     }
-    write(&report, args)?;
+    conclude(&report, &args.reports)
+}
+
+/// Compares what was gathered with the traffic in a capture.
+pub(super) fn hold_against(
+    report: &mut Report,
+    path: &Path,
+    gathering: Gathering,
+) -> Result<(), Failure> {
+    let (metered, damage) = meter(path)?;
+    report.remarks.extend(damage);
+    let lost = report.total(|facts| facts.sequence.missing(facts.version));
+    report.compare(matching::compare(gathering, &metered, lost));
+    Ok(())
+}
+
+/// Writes the reports that are asked for and gives the exit status.
+pub(super) fn conclude(report: &Report, args: &ReportArgs) -> Result<u8, Failure> {
+    write(report, args)?;
     let failed = match args.fail_on {
         FailOn::Error => report.failed(),
         FailOn::Warning => report.failed() || report.counts().warnings.0 > 0,
@@ -167,75 +202,84 @@ fn print(text: &str) -> Result<u8, Failure> {
     }
 }
 
-/// Reads one input to its end, or as long as was asked for.
-fn read(
-    name: &str,
-    args: &ValidateArgs,
-    stop: &AtomicBool,
-    mut gathering: Option<&mut Gathering>,
-) -> Result<Report, Failure> {
-    let mut input = Input::open(name)?;
-    if let Some(address) = input.local_address() {
-        eprintln!("sixtap: listening at {address}");
-    }
-    let limits = Limits {
-        templates: args.max_templates,
-        fields: args.max_fields,
-        values: args.max_values,
-        sessions: args.max_sessions,
-        ..Limits::default()
-    };
-    let mut validator =
-        Validator::new(limits, Kept { examples: args.examples.max(1), ..Kept::default() });
-    let end = args.duration.map(|duration| Instant::now() + duration);
-    let bar = progress(input.local_address().is_some());
-    let mut wait = Duration::ZERO;
-    let mut steps = 0u64;
-    while !stop.load(Ordering::Relaxed) {
-        // A look at the clock costs more than a message.
-        if (steps.is_multiple_of(256) || !wait.is_zero())
-            && end.is_some_and(|end| Instant::now() >= end)
-        {
-            break;
+/// How an input is read.
+pub(super) struct Reading<'a> {
+    pub(super) limits: Limits,
+    /// Examples kept of each finding.
+    pub(super) examples: usize,
+    /// When to stop.
+    pub(super) end: Option<Instant>,
+    /// Set when to stop.
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Reading<'_> {
+    /// Reads one input to its end, or as long as was asked for.
+    pub(super) fn read(
+        &self,
+        input: &mut Input,
+        mut gathering: Option<&mut Gathering>,
+    ) -> Result<Report, Failure> {
+        if let Some(address) = input.local_address() {
+            eprintln!("sixtap: listening at {address}");
         }
-        steps += 1;
-        if steps.is_multiple_of(1024) {
-            bar.set_message(format!("{steps} messages"));
-            bar.tick();
-        }
-        wait = match input.next(wait)? {
-            None => break,
-            Some(Received::Message { transport, octets }) => {
-                match gathering.as_deref_mut() {
-                    Some(gathering) => validator
-                        .message_with(&transport, octets, &mut |event| gathering.event(event)),
-                    None => validator.message(&transport, octets),
+        let kept = Kept { examples: self.examples.max(1), ..Kept::default() };
+        let mut validator = Validator::new(self.limits, kept);
+        let (end, stop) = (self.end, self.stop);
+        let bar = progress(input.local_address().is_some());
+        let mut wait = Duration::ZERO;
+        let mut steps = 0u64;
+        while !stop.load(Ordering::Relaxed) {
+            // A look at the clock costs more than a message.
+            if (steps.is_multiple_of(256) || !wait.is_zero())
+                && end.is_some_and(|end| Instant::now() >= end)
+            {
+                break;
+            }
+            steps += 1;
+            if steps.is_multiple_of(1024) {
+                bar.set_message(format!("{steps} messages"));
+                bar.tick();
+            }
+            wait = match input.next(wait)? {
+                None => break,
+                Some(Received::Message { transport, octets }) => {
+                    match gathering.as_deref_mut() {
+                        Some(gathering) => {
+                            validator.message_with(&transport, octets, &mut |event| {
+                                gathering.event(event)
+                            })
+                        }
+                        None => validator.message(&transport, octets),
+                    }
+                    Duration::ZERO
                 }
-                Duration::ZERO
-            }
-            Some(Received::Noise { transport, anomaly }) => {
-                validator.noise(&transport, anomaly);
-                Duration::ZERO
-            }
-            Some(Received::End { transport }) => {
-                validator.end_of_session(&transport);
-                Duration::ZERO
-            }
-            Some(Received::Idle) => {
-                end.map_or(TICK, |end| TICK.min(end.saturating_duration_since(Instant::now())))
-            }
-        };
+                Some(Received::Noise { transport, anomaly }) => {
+                    validator.noise(&transport, anomaly);
+                    Duration::ZERO
+                }
+                Some(Received::End { transport }) => {
+                    validator.end_of_session(&transport);
+                    Duration::ZERO
+                }
+                Some(Received::Idle) => {
+                    end.map_or(TICK, |end| TICK.min(end.saturating_duration_since(Instant::now())))
+                }
+            };
+        }
+        bar.finish_and_clear();
+        let mut report = validator.finish();
+        input.name().clone_into(&mut report.input);
+        report.remarks = remarks(input);
+        Ok(report)
     }
-    bar.finish_and_clear();
-    let mut report = validator.finish();
-    name.clone_into(&mut report.input);
-    report.remarks = remarks(&input);
-    Ok(report)
 }
 
 /// Meters the traffic with the reference meter. Timeouts are as long as they go: a flow is all packets of its key, for
 /// the exporter may cut it where it likes.
-fn meter(path: &Path) -> Result<Metered, Failure> {
+///
+/// A damaged capture is metered as far as it goes; the second value says so.
+fn meter(path: &Path) -> Result<(Metered, Option<String>), Failure> {
     let mut source = pcap::open(path)?;
     let long = Duration::from_secs(1 << 31);
     let reassembly = Options::default().reassembly;
@@ -244,13 +288,21 @@ fn meter(path: &Path) -> Result<Metered, Failure> {
     let mut reference = Reference::new(options);
     let bar = progress(false);
     let mut frames = 0u64;
+    let mut damage = None;
     loop {
         let poll = source.poll(Duration::ZERO, &mut |batch| {
             for frame in batch {
                 reference.observe(frame);
                 frames += 1;
             }
-        })?;
+        });
+        let poll = match poll {
+            Err(error @ CaptureError::Damaged { .. }) if frames > 0 => {
+                damage = Some(error.to_string());
+                break;
+            }
+            poll => poll?,
+        };
         if frames.is_multiple_of(1 << 14) {
             bar.set_message(format!("{frames} packets of the traffic"));
             bar.tick();
@@ -260,7 +312,7 @@ fn meter(path: &Path) -> Result<Metered, Failure> {
         }
     }
     bar.finish_and_clear();
-    Ok(reference.finish())
+    Ok((reference.finish(), damage))
 }
 
 /// A line on standard error that shows work being done; none where nobody looks.
@@ -297,7 +349,7 @@ fn remarks(input: &Input) -> Vec<String> {
     remarks
 }
 
-fn write(report: &Report, args: &ValidateArgs) -> Result<(), Failure> {
+fn write(report: &Report, args: &ReportArgs) -> Result<(), Failure> {
     let mut text = true;
     let mut put = |path: &Option<PathBuf>, content: &dyn Fn() -> String| -> Result<(), Failure> {
         let Some(path) = path else { return Ok(()) };
@@ -324,7 +376,7 @@ fn write(report: &Report, args: &ValidateArgs) -> Result<(), Failure> {
     print(&String::from_utf8_lossy(&page)).map(|_| ())
 }
 
-fn look(args: &ValidateArgs) -> terminal::Look {
+fn look(args: &ReportArgs) -> terminal::Look {
     let tty = std::io::stdout().is_terminal();
     let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = match args.color {

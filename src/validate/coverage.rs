@@ -190,7 +190,7 @@ impl Mark {
     /// Whether a detection can rely on it.
     #[must_use]
     pub const fn usable(self) -> bool {
-        matches!(self, Self::Right | Self::Exported)
+        !matches!(self, Self::Wrong | Self::Absent)
     }
 }
 
@@ -209,8 +209,8 @@ pub struct Row {
     pub wrong: u64,
     /// Ids of the rules.
     pub rules: Vec<&'static str>,
-    /// Flows in which the comparison found it right and wrong.
-    pub compared: Option<(u64, u64)>,
+    /// What the comparison with true flows found.
+    pub compared: Option<Compared>,
 }
 
 /// An attack and whether it can be seen.
@@ -268,12 +268,23 @@ fn letter(score: u32) -> char {
     }
 }
 
-/// Which needs the flows' comparison found right and wrong: by name.
-pub type Compared<'a> = &'a dyn Fn(&str) -> Option<(u64, u64)>;
+/// IPv6 flows in which a need's elements are right and wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Flows in which they are right.
+    pub right: u64,
+    /// Those of them in which the value is not zero: only these show that the exporter fills it in.
+    pub telling: u64,
+    /// Flows in which they are wrong.
+    pub wrong: u64,
+}
+
+/// Tells what the comparison found of a need, by its name.
+pub type Asked<'a> = &'a dyn Fn(&str) -> Option<Compared>;
 
 /// Works out the coverage of each exporter.
 #[must_use]
-pub fn coverage(sessions: &[Facts], findings: &[Finding], compared: Compared<'_>) -> Vec<Coverage> {
+pub fn coverage(sessions: &[Facts], findings: &[Finding], compared: Asked<'_>) -> Vec<Coverage> {
     let mut exporters: Vec<(String, Vec<usize>)> = Vec::new();
     for (index, facts) in sessions.iter().enumerate() {
         let name = facts
@@ -299,7 +310,7 @@ fn of_exporter(
     sessions: Vec<u32>,
     facts: &[&Facts],
     findings: &[&Finding],
-    compared: Compared<'_>,
+    compared: Asked<'_>,
 ) -> Coverage {
     let flows = |view: &View| view.is_flow() && view.families.v6;
     let templates: Vec<_> = facts
@@ -370,14 +381,14 @@ fn mark(
     wrong: u64,
     whole: bool,
     misplaced: bool,
-    compared: Option<(u64, u64)>,
+    compared: Option<Compared>,
 ) -> Mark {
-    if let Some((right, wrong)) = compared
+    if let Some(Compared { right, telling, wrong }) = compared
         && right + wrong > 0
     {
-        return match (right, wrong) {
-            (_, 0) => Mark::Right,
-            (right, wrong) if wrong * 20 <= right => Mark::Doubtful,
+        return match wrong {
+            0 => Mark::Right,
+            wrong if wrong * 20 <= telling => Mark::Doubtful,
             _ => Mark::Wrong,
         };
     }

@@ -168,6 +168,8 @@ pub struct Gathering {
     pub left_out: u64,
     /// One in how many packets is metered, as options say.
     pub sampling: Option<f64>,
+    /// systemInitTimeMilliseconds of each session and domain, as options say.
+    inits: HashMap<(u32, u32), u64>,
     spans: Vec<Span>,
     messages: u64,
 }
@@ -208,6 +210,7 @@ impl Gathering {
             length: field.octets.len() as u32,
         }));
         let header = &collected.message.header;
+        let domain = (collected.message.session, header.domain);
         let message = Message {
             version: collected.message.version,
             transport: collected.message.transport.protocol,
@@ -228,10 +231,15 @@ impl Gathering {
             spans,
             set: 0,
             number: 0,
-            system_init: None,
+            system_init: self.inits.get(&domain).copied(),
         };
         if view.options {
             self.sampling = sampling(&record).or(self.sampling);
+            if let Some(init) =
+                record.unsigned(Slot::SystemInit).filter(|_| self.inits.len() < 4096)
+            {
+                self.inits.insert(domain, init);
+            }
             return;
         }
         if !view.is_flow() {

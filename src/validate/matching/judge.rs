@@ -493,8 +493,14 @@ fn octets(truth: &Truth, all: &[&Exported]) -> Outcome {
         match said.cast_signed() - truth.octets.cast_signed() {
             more if more == 14 * packets.cast_signed() => "Ethernet header included",
             more if more == 18 * packets.cast_signed() => "Ethernet and VLAN headers included",
+            more if more == 4 * packets.cast_signed() || more == 8 * packets.cast_signed() => {
+                "VLAN tags included"
+            }
             _ if said == truth.layer_two => "the frames' octets",
-            more if more > 0 && truth.minimum < 46 && said <= truth.octets.max(46 * packets) => {
+            more if more > 0
+                && truth.minimum < 46
+                && more <= ((46 - truth.minimum) * packets).cast_signed() =>
+            {
                 "Ethernet padding included"
             }
             less if chain > 0 && -less == (chain * packets).cast_signed() => {

@@ -24,6 +24,7 @@ pub use exported::{ELEMENTS, Exported, Gathering, What};
 pub use judge::{Allowance, Outcome};
 pub use truth::Truth;
 
+use super::coverage::Compared;
 use super::reference::{Metered, Ports};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -53,6 +54,8 @@ pub struct ElementRow {
     pub right: u64,
     /// IPv6 flows in which it is right.
     pub right_v6: u64,
+    /// Those of them in which it is not zero.
+    pub telling_v6: u64,
     /// Flows in which it is wrong.
     pub wrong: u64,
     /// IPv6 flows in which it is wrong.
@@ -162,7 +165,12 @@ impl Matching {
         let mut matches: Vec<Match> = Vec::new();
         for flow in metered.flows.iter().filter(|flow| flow.key.level == 0) {
             let truth = Truth::of(flow);
-            let key = (truth.source, truth.destination, truth.protocol, truth.ports);
+            // An exporter has nothing but zero for all of these.
+            let ports = match truth.ports {
+                Ports::Known(0, 0) | Ports::Unknown => Ports::None,
+                ports => ports,
+            };
+            let key = (truth.source, truth.destination, truth.protocol, ports);
             match keys.get(&key).and_then(|&at| matches.get_mut(at)) {
                 Some(known) => known.truth.join(&truth),
                 None => {
@@ -434,7 +442,7 @@ impl Comparison {
 
     /// IPv6 flows in which the elements of a need of the coverage table are right and wrong.
     #[must_use]
-    pub fn of_need(&self, need: &str) -> Option<(u64, u64)> {
+    pub fn of_need(&self, need: &str) -> Option<Compared> {
         let elements: &[What] = match need {
             "Flow label" => &[What::FlowLabel],
             "Traffic class" => &[What::Class],
@@ -458,7 +466,7 @@ impl Comparison {
             self.elements.iter().filter(|row| elements.contains(&row.what)).collect();
         // The element that is wrong most often decides.
         let worst = rows.iter().max_by_key(|row| row.wrong_v6)?;
-        Some((worst.right_v6, worst.wrong_v6))
+        Some(Compared { right: worst.right_v6, telling: worst.telling_v6, wrong: worst.wrong_v6 })
     }
 
     /// The summary: names and texts.
@@ -514,7 +522,7 @@ impl Comparison {
             line("clock", format!("{:+.3} s against the capture's (median)", clock as f64 / 1e9));
         }
         let rate = |rate: f64| format!("1 in {rate:.1}");
-        match self.sampling {
+        match (self.sampling.0.filter(|rate| *rate > 1.0), self.sampling.1) {
             (Some(declared), seen) => line(
                 "sampled",
                 format!(
@@ -645,6 +653,7 @@ fn judge_element(
             templates: Vec::new(),
             right: 0,
             right_v6: 0,
+            telling_v6: 0,
             wrong: 0,
             wrong_v6: 0,
             patterns: Vec::new(),
@@ -661,6 +670,8 @@ fn judge_element(
         None => {
             row.right += 1;
             row.right_v6 += v6;
+            let filled = |one: &&Exported| one.values(what).is_some_and(|values| values.first != 0);
+            row.telling_v6 += v6 * u64::from(all.iter().any(filled));
         }
         Some((mistake, shown, _)) => {
             row.wrong += 1;

@@ -123,7 +123,8 @@ fn a_true_record_is_right_in_every_element() {
     assert!(!comparison.failed(), "{comparison:#?}");
     assert_eq!((comparison.flows, comparison.found), (1, 1));
     assert_eq!(comparison.truth, comparison.said);
-    assert_eq!(comparison.of_need("Flow label"), Some((1, 0)));
+    let label = comparison.of_need("Flow label");
+    assert_eq!(label, Some(Compared { right: 1, telling: 1, wrong: 0 }));
     for row in &comparison.elements {
         assert_eq!((row.right, row.wrong), (1, 0), "{}", row.name);
     }

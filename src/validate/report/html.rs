@@ -4,7 +4,7 @@
 
 use super::terminal::side_by_side;
 use super::{Report, grouped, plural, subject};
-use crate::validate::coverage::{Coverage, Mark};
+use crate::validate::coverage::{Compared, Coverage, Mark};
 use crate::validate::finding::{Dump, Example, Finding, Severity};
 use crate::validate::matching::{Comparison, ElementRow};
 use crate::validate::rules::Rule;
@@ -248,7 +248,7 @@ fn coverage(page: &mut Page, coverage: &Coverage, named: bool) {
     for row in &coverage.rows {
         let (class, word) = (mark_class(row.mark), row.mark.word());
         let carried = match row.compared {
-            Some((right, wrong)) if right + wrong > 0 => {
+            Some(Compared { right, wrong, .. }) if right + wrong > 0 => {
                 let text =
                     format!("right in {}, wrong in {}", grouped(right), plural(wrong, "flow"));
                 format!("{text}{}", bar(right, 0, wrong, right + wrong))

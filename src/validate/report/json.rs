@@ -103,7 +103,7 @@ fn coverage(coverage: &Coverage) -> Value {
             "records": row.carried,
             "wrongRecords": row.wrong,
             "rules": row.rules,
-            "comparedFlows": row.compared.map(|(right, wrong)| json!({ "right": right, "wrong": wrong })),
+            "comparedFlows": row.compared.map(|c| json!({ "right": c.right, "rightAndNotZero": c.telling, "wrong": c.wrong })),
         })
     });
     let attacks = coverage.attacks.iter().map(|attack| {

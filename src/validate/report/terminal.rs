@@ -1,7 +1,7 @@
 //! The report for a terminal: summary first, then coverage, then findings with their octets.
 
 use super::{Report, grouped, plural, subject};
-use crate::validate::coverage::{Coverage, Mark};
+use crate::validate::coverage::{Compared, Coverage, Mark};
 use crate::validate::finding::{Dump, Example, Finding, Severity};
 use crate::validate::matching::Comparison;
 use anstyle::{AnsiColor, Style};
@@ -188,7 +188,7 @@ impl Page<'_> {
             let (style, word) = mark_style(row.mark);
             let word = self.paint(style, &format!("{word:<11}"));
             let mut detail = match (row.compared, row.mark) {
-                (Some((right, wrong)), _) if right + wrong > 0 => {
+                (Some(Compared { right, wrong, .. }), _) if right + wrong > 0 => {
                     format!("right in {}, wrong in {}", grouped(right), plural(wrong, "flow"))
                 }
                 (_, Mark::Absent) => String::new(),

@@ -103,22 +103,33 @@ pub static ICMP_ABSENT: Rule = Rule {
     id: "V6-ICMP-ABSENT",
     severity: Warning,
     source: "IANA elements 139, 178 and 179",
-    title: "ICMPv6 flow without type and code",
+    title: "ICMPv6 flows without type and code",
     wanted: "icmpTypeCodeIPv6 (139), or icmpTypeIPv6 (178) and icmpCodeIPv6 (179) in the template",
     meaning: "ping, neighbour discovery, router advertisements and errors cannot be told apart",
-    check: Record {
-        applies: |view| v6(view) && !view.has_any(ICMPV6_ELEMENTS) && view.has(Slot::Protocol),
-        broken: |record| {
+    check: Tally {
+        applies: |view| v6(view) && view.has(Slot::Protocol),
+        observe: |record, tally| {
+            if protocol(record) != Some(ICMPV6) || !record.is_ipv6() {
+                return;
+            }
             let elsewhere = first_nonzero(record, ICMPV4_ELEMENTS).is_some()
                 || record.unsigned(Slot::DestinationPort).is_some_and(|port| port != 0);
-            // A later fragment has no type and code to tell.
-            let later = record.unsigned(Slot::FragmentOffset).is_some_and(|offset| offset > 0);
-            if protocol(record) != Some(ICMPV6) || later || elsewhere || !record.is_ipv6() {
-                return None;
+            if record.view.has_any(ICMPV6_ELEMENTS) || elsewhere {
+                tally.n[1] += 1;
+            } else {
+                tally.n[0] += 1;
+                tally.keep(record, Slot::Protocol);
             }
-            record.view.field(Slot::Protocol)
         },
-        saw: |_, _| "protocolIdentifier = 58, and no element for its type and code".to_owned(),
+        // Some records may have none to tell: later fragments, or headers cut short.
+        judge: |tally| {
+            (tally.n[0] > 0 && tally.n[1] == 0).then(|| {
+                format!(
+                    "protocolIdentifier = 58 in {} records, no element for type and code",
+                    tally.n[0]
+                )
+            })
+        },
     },
 };
 
@@ -194,7 +205,9 @@ pub static PROTOCOL_IS_FRAGMENT: Rule = Rule {
     check: Record {
         applies: |view| v6(view) && view.has(Slot::Protocol),
         broken: |record| {
-            let fragment = protocol(record) == Some(44) && record.is_ipv6();
+            // 2: the exporter says that it did not see the chain to its end.
+            let cut = record.unsigned(Slot::HeadersLimit) == Some(2);
+            let fragment = protocol(record) == Some(44) && record.is_ipv6() && !cut;
             fragment.then(|| record.view.field(Slot::Protocol)).flatten()
         },
         saw: value,
@@ -510,22 +523,31 @@ pub static MAPPED: Rule = Rule {
     title: "IPv4 flows in IPv6 address elements",
     wanted: "sourceIPv4Address (8) and destinationIPv4Address (12) for IPv4 packets",
     meaning: "IPv4 traffic is counted as IPv6",
-    check: Record {
+    check: Tally {
         applies: v6,
-        broken: |record| {
+        observe: |record, tally| {
+            tally.n[0] += 1;
             let mapped =
                 |slot| record.ipv6(slot).is_some_and(|address| address.to_ipv4_mapped().is_some());
-            let (source, destination) = (mapped(Slot::SourceV6), mapped(Slot::DestinationV6));
-            if !source && !destination {
-                return None;
+            if !mapped(Slot::SourceV6) || !mapped(Slot::DestinationV6) {
+                return;
             }
             let ipv4 = record.unsigned(Slot::IpVersion) == Some(4)
                 || record.unsigned(Slot::EtherType) == Some(0x0800)
                 || protocol(record) == Some(1);
-            let slot = if source { Slot::SourceV6 } else { Slot::DestinationV6 };
-            (ipv4 || source && destination).then(|| record.view.field(slot)).flatten()
+            tally.n[1] += 1;
+            tally.n[2] += u64::from(ipv4);
+            tally.keep(record, Slot::SourceV6);
         },
-        saw: value,
+        // Packets with such addresses exist, but they are rare.
+        judge: |tally| {
+            let [all, mapped, ipv4, ..] = tally.n;
+            (ipv4 > 0 || mapped >= 20 && mapped * 2 > all).then(|| {
+                format!(
+                    "{mapped} of {all} records have mapped addresses; {ipv4} say that they are IPv4"
+                )
+            })
+        },
     },
 };
 

@@ -167,24 +167,53 @@ pub static EPOCH: Rule = Rule {
     check: Record {
         applies: |view| view.is_flow() && view.has_any(&ENDS[..4]),
         broken: |record| {
-            if exported(record) < OLDEST {
-                return None;
-            }
-            for (time, slots) in
-                [(record.flow_start(), &STARTS[..4]), (record.flow_end(), &ENDS[..4])]
-            {
-                if let Some(time) = time
-                    && !plausible(record, time)
-                    && let Some(index) = field_of(record, slots)
-                {
-                    return Some(index);
-                }
-            }
-            None
+            implausible(record).filter(|&(_, near_1970)| !near_1970).map(|(index, _)| index)
         },
         saw: |record, index| format!("{}: {}", record.show_field(index), times(record, index)),
     },
 };
+
+/// Times about 1970, which no wrong unit explains.
+pub static NEAR_1970: Rule = Rule {
+    id: "TIME-1970",
+    severity: Note,
+    source: "RFC 7011 sections 6.1.7 to 6.1.10",
+    title: "times about the beginning of 1970",
+    wanted: "the time of the packets",
+    meaning: "the exporter has no clock, leaves times out, or metered a capture without one",
+    check: Record {
+        applies: |view| view.is_flow() && view.has_any(&ENDS[..4]),
+        broken: |record| {
+            implausible(record).filter(|&(_, near_1970)| near_1970).map(|(index, _)| index)
+        },
+        saw: |record, index| format!("{}: {}", record.show_field(index), times(record, index)),
+    },
+};
+
+/// The first time that no clock could have shown, and whether it is about 1970 and makes no sense in another unit.
+fn implausible(record: &Seen<'_>) -> Option<(usize, bool)> {
+    if exported(record) < OLDEST {
+        return None;
+    }
+    for (time, slots) in [(record.flow_start(), &STARTS[..4]), (record.flow_end(), &ENDS[..4])] {
+        if let Some(time) = time
+            && !plausible(record, time)
+            && let Some(index) = field_of(record, slots)
+        {
+            let value =
+                i64::try_from(view::unsigned(record.field(index)).unwrap_or(0)).unwrap_or(i64::MAX);
+            // As seconds, as milliseconds, as NTP seconds.
+            let units = [
+                value.saturating_mul(SECOND),
+                value.saturating_mul(1_000_000),
+                (value >> 32) * SECOND,
+            ];
+            let explained = units.into_iter().any(|time| plausible(record, time));
+            return Some((index, time < OLDEST && !explained));
+        }
+    }
+    None
+}
 
 /// D11.
 pub static NTP_FRACTION: Rule = Rule {

@@ -60,7 +60,11 @@ pub(super) const IPV6: &[Case] = &[
         || more(&[(197, 1)], &[(197, 0x20)]),
     ),
     case("V6-VERSION-MISMATCH", || more(&[(60, 1)], &[(60, 4)]), || more(&[(60, 1)], &[])),
-    case("V6-MAPPED-ADDRESS", || one(&[(27, 0xffff_c000_0201), (28, 0xffff_c000_0202)]), good),
+    case(
+        "V6-MAPPED-ADDRESS",
+        || more(&[(60, 1)], &[(27, 0xffff_c000_0201), (28, 0xffff_c000_0202), (60, 4)]),
+        || one(&[(27, 0xffff_c000_0201), (28, 0xffff_c000_0202)]),
+    ),
     case(
         "V6-EH64-NUMBERING",
         || more(&[(64, 4), (193, 1)], &[(64, 0x40), (193, 0)]),
@@ -202,6 +206,11 @@ pub(super) const TIMES: &[Case] = &[
             )
         },
         || instead(&[152, 153], &[(154, 8), (155, 8)], &[(154, NTP), (155, NTP)]),
+    ),
+    case(
+        "TIME-1970",
+        || one(&[(152, 1000), (153, 2000)]),
+        || one(&[(152, 1_699_999_990), (153, 1_699_999_998)]),
     ),
     case(
         "TIME-NTP-FRACTION",
