@@ -82,3 +82,8 @@ fn flows_of_every_level_agree() {
 fn flows_keyed_by_label_and_class_agree() {
     compare(Asked { label_key: true, ..Asked::default() });
 }
+
+#[test]
+fn flows_keyed_by_chain_agree() {
+    compare(Asked { chain_key: true, ..Asked::default() });
+}

@@ -40,7 +40,11 @@ fn asked() -> impl Strategy<Value = Asked> {
         1 => Just(TunnelMode::Inner),
         1 => Just(TunnelMode::Both),
     ];
-    (tunnel, any::<bool>()).prop_map(|(tunnel, label_key)| Asked { tunnel, label_key })
+    (tunnel, any::<bool>(), any::<bool>()).prop_map(|(tunnel, label_key, chain_key)| Asked {
+        tunnel,
+        label_key,
+        chain_key,
+    })
 }
 
 proptest! {

@@ -1,232 +1,136 @@
-//! What `sixtap probe` writes agrees with the reference, record by record and element by element, on every capture of the corpus.
+//! What `sixtap probe` writes agrees with the reference, record by record and element by element, on every capture of the corpus
+//! and on every crafted case.
 //!
 //! The whole way is compared: reader, meter, export with its templates, and JSON. An element may be left out only where that says
-//! the same (`may_be_absent`); one that the reference does not have must be 0 or in [`OF_THE_EXPORTER`].
+//! the same; one that the reference does not have must be 0 (`meters::json`).
 
 mod meters;
 
+use meters::json::{differences, key, plain, probe};
 use meters::{Asked, Elements, View, corpus, frames, slow};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sixtap::meter::packet::TunnelMode;
 use std::path::Path;
 use std::process::Command;
 
-/// Elements that do not describe packets.
-const OF_THE_EXPORTER: &[&str] = &[];
-
 /// Captures on which the sweep ends records by a time that later packets take back (see tests/agreement.rs).
 const TIME_RUNS_BACKWARDS: &[&str] = &["arkime_synthetic"];
 
-fn probe(path: &Path, tunnel: &str) -> Vec<Elements> {
-    let done = Command::new(env!("CARGO_BIN_EXE_sixtap"))
-        .args([
-            "probe",
-            "--template",
-            "full",
-            "--flows",
-            "65536",
-            "-c",
-            "json:-",
-            "--tunnel",
-            tunnel,
-            "-r",
-        ])
-        .arg(path)
-        .output()
-        .expect("the probe starts");
-    let text = String::from_utf8(done.stdout).expect("UTF-8");
-    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
-}
-
-fn number(elements: &Elements, name: &str) -> u64 {
-    elements.get(name).and_then(Value::as_u64).unwrap_or(0)
-}
-
-fn text<'a>(elements: &'a Elements, names: [&str; 2]) -> &'a str {
-    names.iter().find_map(|name| elements.get(*name)).and_then(Value::as_str).unwrap_or("-")
-}
-
-/// What tells flows apart, as far as a record shows it.
-fn key(elements: &Elements) -> String {
-    let source = text(elements, ["sourceIPv6Address", "sourceIPv4Address"]);
-    let destination = text(elements, ["destinationIPv6Address", "destinationIPv4Address"]);
-    let numbers = [
-        "protocolIdentifier",
-        "sourceTransportPort",
-        "destinationTransportPort",
-        "icmpTypeCodeIPv6",
-        "icmpTypeCodeIPv4",
-        "dot1qVlanId",
-        "dot1qCustomerVlanId",
-        "sixtap:tunnelLevel",
-    ]
-    .map(|name| number(elements, name).to_string());
-    format!("{source} > {destination} {}", numbers.join(" "))
-}
-
-/// Milliseconds since the UNIX epoch of `2010-12-21T17:24:50.966Z`.
-fn milliseconds(text: &str) -> Option<u64> {
-    let numbers: Vec<u64> =
-        text.split(['-', 'T', ':', '.', 'Z']).filter_map(|n| n.parse().ok()).collect();
-    let [year, month, day, hour, minute, second, thousandth] = numbers[..] else { return None };
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
-    let days = days.checked_sub(719_468)?;
-    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + thousandth)
-}
-
-/// The JSON value of an element in the reference's terms.
-fn plain(name: &str, value: &Value) -> Value {
-    match name {
-        "flowStartMilliseconds" | "flowEndMilliseconds" => {
-            json!(value.as_str().and_then(milliseconds))
-        }
-        "ipv6ExtensionHeaderTypeCountList" => {
-            let run = |run: &Value| {
-                json!([run["ipv6ExtensionHeaderType"], run["ipv6ExtensionHeaderCount"]])
-            };
-            json!([value.as_array().map(|runs| runs.iter().map(run).collect::<Vec<_>>())])
-        }
-        "ipv6ExtensionHeaderChainLengthList" => {
-            let one = |one: &Value| {
-                json!([one["ipv6ExtensionHeadersFull"], one["ipv6ExtensionHeadersChainLength"]])
-            };
-            json!(value.as_array().map(|list| list.iter().map(one).collect::<Vec<_>>()))
-        }
-        "tcpOptionsFull" => json!(kinds(value)),
-        _ => value.clone(),
+/// Compares one capture; what differs goes to `found`.
+fn one(path: &Path, more: &[&str], asked: Asked, found: &mut Vec<String>) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let frames = frames(path);
+    if !frames.is_empty() {
+        let records = probe(path, more);
+        differences(records, slow(&frames, asked), |text| found.push(format!("{name}: {text}")));
     }
 }
 
-/// The bits of `tcpOptionsFull`: a number, or hexadecimal where it does not fit one.
-fn kinds(value: &Value) -> Vec<u8> {
-    let digits = match value {
-        Value::String(text) => text.trim_start_matches("0x").to_owned(),
-        other => format!("{:x}", other.as_u64().unwrap_or(0)),
-    };
-    let bit = |kind: u8| {
-        let from_the_right = usize::from(kind / 4);
-        let digit = digits.chars().rev().nth(from_the_right).and_then(|digit| digit.to_digit(16));
-        digit.unwrap_or(0) >> (kind % 4) & 1 != 0
-    };
-    (0..=255).filter(|kind| bit(*kind)).collect()
-}
-
-/// Whether a record without the element says that it has this value.
-fn may_be_absent(name: &str, value: &Value, record: &Elements, truth: &Elements) -> bool {
-    let chains = number(truth, "sixtap:ipv6ExtensionHeaderChainDistinctCount");
-    let unchanged = |what: &str| number(truth, &format!("sixtap:{what}DistinctCount")) == 1;
-    match name {
-        _ if value.is_null() || [json!(0), json!(false), json!([])].contains(value) => true,
-        // Whatever changed within the flow is told; what did not is in the element of the first packet.
-        _ if name.starts_with("sixtap:flowLabel") => unchanged("flowLabel"),
-        _ if name.starts_with("sixtap:trafficClass") => unchanged("trafficClass"),
-        _ if name.starts_with("sixtap:hopLimit") => unchanged("hopLimit"),
-        "ipv6ExtensionHeadersLimit" => chains == 0,
-        // RFC 9740 section 3.3: 515 is not sent beside 516 or 519, which say more.
-        "ipv6ExtensionHeadersFull" => {
-            record.contains_key("ipv6ExtensionHeaderTypeCountList")
-                || record.contains_key("ipv6ExtensionHeaderChainLengthList")
-        }
-        "ipv6ExtensionHeaderTypeCountList" | "ipv6ExtensionHeadersChainLength" => chains > 1,
-        "ipv6ExtensionHeaderChainLengthList" => chains == 1,
-        _ => false,
-    }
-}
-
-fn compare(record: &Elements, truth: &Elements, mut note: impl FnMut(&str, Value, Value)) {
-    for (name, value) in truth {
-        match record.get(name) {
-            _ if ["first", "last"].contains(&name.as_str()) => {}
-            Some(found) if plain(name, found) == *value => {}
-            Some(found) => note(name, found.clone(), value.clone()),
-            None if may_be_absent(name, value, record, truth) => {}
-            None => note(name, Value::Null, value.clone()),
-        }
-    }
-    for (name, value) in record.iter().filter(|(name, _)| !truth.contains_key(*name)) {
-        let nothing = [json!(0), json!(false), json!([]), Value::Null].contains(value);
-        if !nothing && !OF_THE_EXPORTER.contains(&name.as_str()) {
-            note(name, value.clone(), Value::Null);
-        }
-    }
-}
-
-fn order(elements: &Elements) -> [u64; 3] {
-    let start = match elements.get("flowStartMilliseconds") {
-        Some(Value::String(text)) => milliseconds(text).unwrap_or(0),
-        Some(other) => other.as_u64().unwrap_or(0),
-        None => 0,
-    };
-    [start, number(elements, "packetDeltaCount"), number(elements, "octetDeltaCount")]
-}
-
-/// Both sides by key, each key's records in order.
-fn by_key(records: Vec<Elements>) -> std::collections::BTreeMap<String, Vec<Elements>> {
-    let mut keys = std::collections::BTreeMap::<String, Vec<Elements>>::new();
-    for record in records {
-        keys.entry(key(&record)).or_default().push(record);
-    }
-    for records in keys.values_mut() {
-        records.sort_by_key(order);
-    }
-    keys
-}
-
-fn differences(records: Vec<Elements>, truth: View, mut note: impl FnMut(String)) {
-    let records = by_key(records);
-    let truth = by_key(truth.records.into_values().flatten().collect());
-    for key in records.keys().filter(|key| !truth.contains_key(*key)) {
-        note(format!("{key}: no such flow in the reference"));
-    }
-    for (key, truth) in &truth {
-        let Some(records) = records.get(key) else {
-            note(format!("{key}: not in the export"));
-            continue;
-        };
-        if records.len() != truth.len() {
-            note(format!("{key}: {} records, reference {}", records.len(), truth.len()));
-            continue;
-        }
-        for (record, truth) in records.iter().zip(truth) {
-            compare(record, truth, |name, found, value| {
-                note(format!("{key}: {name}: exported {found}, reference {value}"));
-            });
-        }
-    }
-}
-
-fn over_the_corpus(tunnel: &str, asked: Asked) {
-    let Some(captures) = corpus(&["ipv6", "mixed"]) else {
-        println!("NOT RUN records of captures: ../shared/corpus is missing");
-        return;
-    };
-    let mut found = Vec::new();
-    for path in &captures {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if TIME_RUNS_BACKWARDS.iter().any(|part| name.contains(part)) {
-            continue;
-        }
-        let frames = frames(path);
-        if !frames.is_empty() {
-            let records = probe(path, tunnel);
-            differences(records, slow(&frames, asked), |text| {
-                found.push(format!("{name}: {text}"))
-            });
-        }
-    }
+fn none(found: &[String]) {
     for line in found.iter().take(400) {
         println!("{line}");
     }
     assert!(found.is_empty(), "{} differences", found.len());
 }
 
+fn over_the_corpus(more: &[&str], asked: Asked) {
+    let Some(captures) = corpus(&["ipv6", "mixed"]) else {
+        println!("NOT RUN: records of captures: ../shared/corpus is missing");
+        return;
+    };
+    let mut found = Vec::new();
+    for path in &captures {
+        let name = path.display().to_string();
+        if !TIME_RUNS_BACKWARDS.iter().any(|part| name.contains(part)) {
+            one(path, more, asked, &mut found);
+        }
+    }
+    none(&found);
+}
+
 #[test]
 fn exported_flows_agree() {
-    over_the_corpus("outer", Asked::default());
+    over_the_corpus(&[], Asked::default());
 }
 
 #[test]
 fn exported_flows_of_every_level_agree() {
-    over_the_corpus("both", Asked { tunnel: TunnelMode::Both, ..Asked::default() });
+    let asked = Asked { tunnel: TunnelMode::Both, ..Asked::default() };
+    over_the_corpus(&["--tunnel", "both"], asked);
+}
+
+#[test]
+fn exported_flows_keyed_by_chain_agree() {
+    over_the_corpus(&["--chain-key"], Asked { chain_key: true, ..Asked::default() });
+}
+
+/// The capture of all crafted cases, and what the cases say of it.
+fn crafted(folder: &Path) -> (std::path::PathBuf, Value) {
+    let capture = folder.join("cases.pcap");
+    let done = Command::new(env!("CARGO_BIN_EXE_sixtap"))
+        .args(["craft", "--only", "all", "--truth", "-", "-w"])
+        .arg(&capture)
+        .output()
+        .expect("sixtap craft starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    (capture, serde_json::from_slice(&done.stdout).expect("JSON"))
+}
+
+#[test]
+fn crafted_flows_agree() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (capture, _) = crafted(folder.path());
+    let mut found = Vec::new();
+    let of = |tunnel| Asked { tunnel, ..Asked::default() };
+    one(&capture, &[], Asked::default(), &mut found);
+    one(&capture, &["--tunnel", "inner"], of(TunnelMode::Inner), &mut found);
+    one(&capture, &["--tunnel", "both"], of(TunnelMode::Both), &mut found);
+    one(&capture, &["--chain-key"], Asked { chain_key: true, ..Asked::default() }, &mut found);
+    none(&found);
+}
+
+/// A case says what it meant to send; the reference must have understood it so.
+#[test]
+fn the_reference_understands_the_crafted_cases() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (capture, truth) = crafted(folder.path());
+    let frames = frames(&capture);
+    let of = |tunnel| slow(&frames, Asked { tunnel, ..Asked::default() });
+    let mut found = Vec::new();
+    understood(&truth, "flows", &of(TunnelMode::Outer), &mut found);
+    understood(&truth, "innerFlows", &of(TunnelMode::Inner), &mut found);
+    none(&found);
+}
+
+fn understood(truth: &Value, which: &str, view: &View, found: &mut Vec<String>) {
+    let flows: Vec<&Elements> = view.records.values().flatten().collect();
+    for case in truth["cases"].as_array().expect("cases") {
+        for flow in case[which].as_array().into_iter().flatten() {
+            let flow: Elements = serde_json::from_value(flow.clone()).expect("elements");
+            let flow: Elements =
+                flow.iter().map(|(name, value)| (name.clone(), plain(name, value))).collect();
+            let start = flow.get("flowStartMilliseconds");
+            // Neither the level of a tunnel nor an identifier of a tag is in every truth.
+            let same = |other: &&&Elements| {
+                let mut other = (**other).clone();
+                other.retain(|name, _| flow.contains_key(name));
+                key(&other) == key(&flow)
+                    && start.is_none_or(|_| other.get("flowStartMilliseconds") == start)
+            };
+            let Some(reference) = flows.iter().find(same) else {
+                found.push(format!("{}: no such flow: {flow:?}", case["name"]));
+                continue;
+            };
+            for (name, value) in &flow {
+                let ours = reference.get(name).unwrap_or(&Value::Null);
+                let zero = ours.is_null() && value.as_u64() == Some(0);
+                if ours != value && !zero {
+                    found.push(format!(
+                        "{}: {name}: meant {value}, understood {ours}",
+                        case["name"]
+                    ));
+                }
+            }
+        }
+    }
 }

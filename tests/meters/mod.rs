@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 pub mod grammar;
+pub mod json;
 
 use serde_json::{Value, json};
 use sixtap::capture::{CaptureError, Frame, LinkType, Poll, Source, Timestamp, pcap};
@@ -46,6 +47,7 @@ impl Octets {
 pub struct Asked {
     pub tunnel: packet::TunnelMode,
     pub label_key: bool,
+    pub chain_key: bool,
 }
 
 /// Flows that the fast meter has room for.
@@ -161,7 +163,13 @@ pub fn fast(frames: &[Octets], asked: Asked) -> View {
         detail: true,
         ..packet::Options::default()
     };
-    let settings = Settings { capacity: CAPACITY, extras: CAPACITY, parse, ..Settings::default() };
+    let settings = Settings {
+        capacity: CAPACITY,
+        extras: CAPACITY,
+        parse,
+        chain_key: asked.chain_key,
+        ..Settings::default()
+    };
     let mut meter = FlowMeter::new(settings, secret()).expect("a small table");
     let mut out = Collected::default();
     for batch in frames.chunks(sixtap::capture::BATCH) {
@@ -174,7 +182,10 @@ pub fn fast(frames: &[Octets], asked: Asked) -> View {
     for batch in &out.0 {
         for flow in batch.iter(0) {
             let elements = fast_elements(&flow);
-            view.add(key(flow.record, asked), elements);
+            let chain =
+                elements.get("ipv6ExtensionHeaderTypeCountList").filter(|_| asked.chain_key);
+            let key = format!("{}{}", key(flow.record, asked), json!(chain));
+            view.add(key, elements);
         }
     }
     let outcomes = meter.outcomes();
@@ -208,6 +219,7 @@ pub fn slow(frames: &[Octets], asked: Asked) -> View {
     let mut meter = reference::Reference::new(reference::Options {
         tunnel,
         label_and_class_key: asked.label_key,
+        chain_key: asked.chain_key,
         ..reference::Options::default()
     });
     for octets in frames {
@@ -220,7 +232,9 @@ pub fn slow(frames: &[Octets], asked: Asked) -> View {
             flow.elements().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         elements.insert("first".to_owned(), json!(flow.first.0));
         elements.insert("last".to_owned(), json!(flow.last.0));
-        view.add(reference_key(&flow.key), elements);
+        let chain = elements.get("ipv6ExtensionHeaderTypeCountList").filter(|_| asked.chain_key);
+        let key = format!("{}{}", reference_key(&flow.key), json!(chain));
+        view.add(key, elements);
     }
     for (reason, count) in &metered.unmetered {
         let name = match reason {
@@ -455,6 +469,7 @@ fn layer2(record: &FlowRecord, extra: &Extra, put: &mut dyn FnMut(&str, Value)) 
         put("ethernetType", json!(layer2.ether_type));
     }
     if layer2.tags > 0 {
+        put("vlanId", json!(layer2.tag & 0xfff));
         put("dot1qVlanId", json!(layer2.tag & 0xfff));
         put("dot1qPriority", json!(layer2.tag >> 13));
         put("dot1qDEI", json!(layer2.tag & 0x1000 != 0));

@@ -160,6 +160,10 @@ impl Flow {
             ["dot1qVlanId", "dot1qPriority", "dot1qDEI"],
             ["dot1qCustomerVlanId", "dot1qCustomerPriority", "dot1qCustomerDEI"],
         ];
+        if let Some(tag) = self.link.tags.first() {
+            // The same by its older name.
+            out.insert("vlanId", json!(tag & 0xfff));
+        }
         for (tag, names) in self.link.tags.iter().zip(names) {
             out.insert(names[0], json!(tag & 0xfff));
             out.insert(names[1], json!(tag >> 13));
