@@ -3,6 +3,7 @@
 //! One file a command. Exit status: 0 done, 1 findings or lost data where asked to fail on it, 2 usage or configuration,
 //! 3 environment (permission, NIC, kernel). A closed pipe on standard output is a normal end.
 
+mod bench;
 mod craft;
 mod doctor;
 mod elements;
@@ -44,6 +45,8 @@ enum Command {
     Elements(elements::ElementsArgs),
     /// Make traffic whose truth is known: labelled IPv6 cases, attacks, load.
     Craft(Box<craft::CraftArgs>),
+    /// Measure the hot path on this machine, and what that means for a link.
+    Bench(bench::BenchArgs),
     /// Tell what this machine and a NIC will give, and why.
     Doctor(doctor::DoctorArgs),
     /// Hold an export against the RFCs, and against the traffic that was metered.
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Elements(args) => elements::run(&args),
         Command::Craft(args) => craft::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Lab(args) => lab::run(&args),

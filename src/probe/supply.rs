@@ -38,6 +38,13 @@ pub(super) fn supply(workers: usize, batches: usize, patient: bool) -> (Vec<Supp
     (supplies, Returns { full: full_out, empty: empty_in, workers })
 }
 
+impl Supply {
+    /// From here on an empty batch is waited for: nothing is captured any more that could be missed meanwhile.
+    pub(super) fn wait(&mut self) {
+        self.patient = true;
+    }
+}
+
 impl Outlet for Supply {
     fn empty(&mut self) -> Option<Box<FlowBatch>> {
         if self.patient { self.empty.recv().ok() } else { self.empty.try_recv().ok() }

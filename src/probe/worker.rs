@@ -61,6 +61,7 @@ impl Worker {
     /// Runs to the end; the meter is drained whatever ended it.
     pub(super) fn run(mut self) -> Result<(), CaptureError> {
         let outcome = self.meter_all().and_then(|()| self.drain());
+        self.supply.wait();
         self.meter.finish(&mut self.supply);
         self.publish(true);
         outcome

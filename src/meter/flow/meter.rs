@@ -263,6 +263,12 @@ impl FlowMeter {
         self.flows.chains.overflow
     }
 
+    /// The keyed hash of `key`, as this meter's table uses it: for measurements and tests.
+    #[must_use]
+    pub fn hash(&self, key: &Key) -> u64 {
+        self.flows.table.hash(key)
+    }
+
     /// The live record of `key`.
     #[must_use]
     pub fn record(&self, key: &Key) -> Option<&FlowRecord> {
