@@ -113,7 +113,7 @@ impl Arena {
     pub(super) fn frames(&self) -> impl Iterator<Item = &[u8]> {
         self.octets.chunks_exact(self.length)
     }
-
+}
 
 /// Numbers that look random and are the same in every run (xorshift64, Marsaglia 2003).
 pub(super) struct Lots(u64);
