@@ -97,6 +97,10 @@ pub(crate) struct ProbeArgs {
     #[arg(long, value_enum)]
     require: Option<Require>,
 
+    /// Leave AF_XDP's zero-copy modes out, where a driver's is at fault.
+    #[arg(long)]
+    no_zero_copy: bool,
+
     /// Take the traffic of an interface that carries this machine's own addresses or default route.
     #[arg(long)]
     steal: bool,
@@ -104,7 +108,7 @@ pub(crate) struct ProbeArgs {
     /// Capture through a packet socket: for hosts whose traffic must keep reaching the kernel. With a COUNT, that many
     /// sockets and workers share the packets by their addresses.
     #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "1",
-        conflicts_with_all = ["queues", "require", "steal", "busy_poll", "keep_settings"])]
+        conflicts_with_all = ["queues", "require", "no_zero_copy", "steal", "busy_poll", "keep_settings"])]
     packet_socket: Option<u32>,
 
     /// Entries of each AF_XDP socket's ring.
@@ -384,6 +388,7 @@ mod live {
                     Some(Require::Native) => xdp::Require::Native,
                     Some(Require::ZeroCopy) => xdp::Require::ZeroCopy,
                 },
+                no_zero_copy: args.no_zero_copy,
                 steal: args.steal,
                 ring: args.ring,
                 prepare: !args.keep_settings,

@@ -20,15 +20,21 @@ pub(super) fn climb(
     shape: Shape,
 ) -> Result<(Mode, Vec<StepDown>, Vec<Queue>), CaptureError> {
     let mut steps: Vec<StepDown> = Vec::new();
-    for mode in LADDER.into_iter().filter(|mode| mode.satisfies(options.require)) {
+    let wanted =
+        |mode: &Mode| mode.satisfies(options.require) && !(mode.zero_copy && options.no_zero_copy);
+    for mode in LADDER.into_iter().filter(wanted) {
         let largest = interface.mtu.saturating_add(LINK_HEADERS);
         if !mode.multi_buffer
             && largest > shape.room()
-            && options.require == Require::Any
+            && (mode.zero_copy || options.require == Require::Any)
             && mode != LADDER[5]
         {
-            let reason =
-                format!("frames of up to {largest} octets do not fit a buffer of {}", shape.room());
+            let reason = format!(
+                "frames of up to {largest} octets do not fit a buffer of {}; `ip link set {} mtu {}` where none are that long",
+                shape.room(),
+                interface.name,
+                shape.room() - LINK_HEADERS,
+            );
             steps.push(StepDown { from: mode, reason });
             continue;
         }
@@ -39,13 +45,13 @@ pub(super) fn climb(
         }
     }
     let reasons: Vec<String> = steps.iter().map(ToString::to_string).collect();
-    let wanted = match options.require {
+    let missing = match options.require {
         Require::Any => "AF_XDP cannot be had",
         Require::Native => "no native XDP",
         Require::ZeroCopy => "no zero-copy",
     };
     Err(CaptureError::Environment(format!(
-        "{}: {wanted} ({}); see `sixtap doctor {0}`, or use --packet-socket",
+        "{}: {missing} ({}); see `sixtap doctor {0}`, or use --packet-socket",
         interface.name,
         reasons.join("; ")
     )))

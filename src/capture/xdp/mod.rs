@@ -46,6 +46,8 @@ pub struct Options {
     pub queues: Option<Vec<u32>>,
     /// The least mode that will do.
     pub require: Require,
+    /// Leave the zero-copy modes out, where a driver's is at fault.
+    pub no_zero_copy: bool,
     /// Take the traffic of an interface that carries this machine's own addresses or default route.
     pub steal: bool,
     /// See frames for other hosts too, while running.
@@ -86,6 +88,7 @@ impl Options {
             interface: interface.into(),
             queues: None,
             require: Require::Any,
+            no_zero_copy: false,
             steal: false,
             promiscuous: true,
             frame_size: None,

@@ -48,7 +48,14 @@ pub(super) fn shape(options: &Options, interface: &Interface) -> Result<Shape, C
     }
     let driver = interface.driver().unwrap_or_default();
     let headroom = if driver == "virtio_net" { VIRTIO_HEADROOM } else { 0 };
-    let small = 2048 - KERNEL_HEADROOM - headroom;
+    let with = |frame_size| Shape {
+        frame_size,
+        headroom,
+        granule: granule(&driver),
+        rx_ring: options.ring,
+        frames: 0,
+        huge_pages: options.huge_pages,
+    };
     let frame_size = match options.frame_size {
         Some(size @ (2048 | 4096)) => size,
         Some(other) => {
@@ -56,7 +63,7 @@ pub(super) fn shape(options: &Options, interface: &Interface) -> Result<Shape, C
                 "UMEM frames of {other} octets: 2048 or 4096 are possible"
             )));
         }
-        None if interface.mtu.saturating_add(LINK_HEADERS) <= small => 2048,
+        None if interface.mtu.saturating_add(LINK_HEADERS) <= with(2048).room() => 2048,
         None => 4096,
     };
     // There must be frames to feed the NIC's ring while the socket's ring is full of frames not yet taken.
@@ -65,11 +72,14 @@ pub(super) fn shape(options: &Options, interface: &Interface) -> Result<Shape, C
         .and_then(|mut ethtool| ethtool.receive_ring())
         .map_or(1024, |ring| ring.now);
     let frames = nic_ring.saturating_add(options.ring).max(2 * BATCH as u32);
-    Ok(Shape {
-        frame_size,
-        headroom,
-        rx_ring: options.ring,
-        frames: frames.min(1 << 20).next_power_of_two(),
-        huge_pages: options.huge_pages,
-    })
+    Ok(Shape { frames: frames.min(1 << 20).next_power_of_two(), ..with(frame_size) })
+}
+
+/// In what steps a NIC can be told the size of its buffers. igb, igc and ixgbe count in KiB: of a buffer of 1792 octets they
+/// use 1024, and a longer frame goes on in the next buffer as if it were another frame. What is not known counts as that.
+fn granule(driver: &str) -> u32 {
+    match driver {
+        "i40e" | "iavf" | "ice" | "mlx5_core" | "veth" | "virtio_net" => 128,
+        _ => 1024,
+    }
 }

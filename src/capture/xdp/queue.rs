@@ -36,6 +36,8 @@ pub(super) struct Shape {
     pub(super) frame_size: u32,
     /// Octets the driver may use before the data, besides the kernel's own 256.
     pub(super) headroom: u32,
+    /// In what steps the NIC can be told the size of its buffers, in octets.
+    pub(super) granule: u32,
     /// Entries of the RX ring, a power of two.
     pub(super) rx_ring: u32,
     /// Frames of the UMEM, a power of two.
@@ -50,7 +52,8 @@ pub(super) const KERNEL_HEADROOM: u32 = 256;
 impl Shape {
     /// Octets of frame data that one buffer takes.
     pub(super) const fn room(&self) -> u32 {
-        self.frame_size - KERNEL_HEADROOM - self.headroom
+        let room = self.frame_size - KERNEL_HEADROOM - self.headroom;
+        room - room % self.granule
     }
 }
 
