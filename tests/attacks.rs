@@ -5,6 +5,8 @@
 //! stays the upper layer, and fragments and Hop-by-Hop show in elements of their own. Each must find the crafted attack of
 //! its name, and none may find anything in ordinary traffic.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
+
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

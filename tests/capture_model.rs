@@ -1,6 +1,8 @@
 //! The capture reader against another one (pcap-parser) on every capture of the corpus: time, lengths and octets of
 //! each frame. Where they differ, the file is named below with the reason.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
+
 use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 use sixtap::capture::{CaptureError, Poll, Source, pcap};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Elements of a user's own (`--elements FILE.toml`) and biflows, from frames made here, octet by octet.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
+
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;

@@ -2,6 +2,7 @@
 //!
 //! Needs root; each test says so by name where it has none.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 #![cfg(feature = "xdp")]
 #![allow(unsafe_code, reason = "system calls of the sender")]
 

@@ -1,5 +1,7 @@
 //! `sixtap validate` as a user runs it: exit statuses, reports, the corpus, our own stream, a browser.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
+
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,5 @@
 //! The tables say what the CSV files say, by two ways: the script makes the same file again, and every row is compared.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 
 use ie_registry::{DataType, Element, Reversal, Semantics, Status, Units, ie};

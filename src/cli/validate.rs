@@ -247,8 +247,8 @@ impl Reading<'_> {
                     match gathering.as_deref_mut() {
                         Some(gathering) => {
                             validator.message_with(&transport, octets, &mut |event| {
-                                gathering.event(event)
-                            })
+                                gathering.event(event);
+                            });
                         }
                         None => validator.message(&transport, octets),
                     }

@@ -161,7 +161,7 @@ pub fn run(
             Ok(Ok(())) => {}
             Ok(Err(error)) => errors.push(ProbeError::Capture { name, error }),
             Err(_) => {
-                errors.push(ProbeError::System(format!("{name}: the worker ended in a panic")))
+                errors.push(ProbeError::System(format!("{name}: the worker ended in a panic")));
             }
         }
     }

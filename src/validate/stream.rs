@@ -116,7 +116,7 @@ impl Examiner {
                 session.template(message, *offset, template, *change, findings);
             }
             Event::Withdrawal { message, id, known, .. } => {
-                session.withdrawal(message, *id, *known)
+                session.withdrawal(message, *id, *known);
             }
             Event::Set { message, set } => session.set(message, set, findings),
             Event::Anomaly { message, anomaly } => session.anomaly(message, anomaly, findings),

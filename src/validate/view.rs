@@ -552,7 +552,7 @@ pub fn ntp_nanoseconds(value: u64) -> i64 {
     if seconds < NTP_TO_UNIX {
         seconds += 1 << 32;
     }
-    let nanoseconds = (value & 0xffff_ffff) * 1_000_000_000 >> 32;
+    let nanoseconds = ((value & 0xffff_ffff) * 1_000_000_000) >> 32;
     ((seconds - NTP_TO_UNIX) * 1_000_000_000 + nanoseconds).cast_signed()
 }
 

@@ -638,7 +638,7 @@ fn judge_element(
         match judge::judge(what, truth, one, all, allow) {
             Outcome::Right => right = true,
             Outcome::Wrong(mistake, shown) => {
-                wrong = wrong.or(Some((mistake, shown, one.template)))
+                wrong = wrong.or(Some((mistake, shown, one.template)));
             }
             Outcome::Nothing => {}
         }

@@ -66,10 +66,10 @@ impl Compiled {
         for (index, rule) in RULES.iter().enumerate() {
             match rule.check {
                 Check::Record { applies, broken, saw } if applies(&view) => {
-                    records.push((*rule, broken, saw))
+                    records.push((*rule, broken, saw));
                 }
                 Check::Tally { applies, observe, .. } if applies(&view) => {
-                    tallies.push((index, observe))
+                    tallies.push((index, observe));
                 }
                 _ => {}
             }
@@ -581,18 +581,15 @@ impl Session {
         anomaly: &Anomaly,
         findings: &mut Findings,
     ) {
-        let (rule, subject, length) = match rule_of(message, &anomaly.kind) {
-            Some(found) => found,
-            None => {
-                match anomaly.kind {
-                    Kind::NoTemplate { id, .. } => {
-                        self.no_template(message, anomaly.offset, id, findings)
-                    }
-                    Kind::Limit { .. } => self.facts.limited += 1,
-                    _ => {}
+        let Some((rule, subject, length)) = rule_of(message, &anomaly.kind) else {
+            match anomaly.kind {
+                Kind::NoTemplate { id, .. } => {
+                    self.no_template(message, anomaly.offset, id, findings);
                 }
-                return;
+                Kind::Limit { .. } => self.facts.limited += 1,
+                _ => {}
             }
+            return;
         };
         let text = anomaly.to_string();
         let saw = text.split_once(": ").map_or(text.as_str(), |(_, saw)| saw).to_owned();
@@ -744,11 +741,11 @@ fn findings_padding(content: Content, end: MessageEnd) -> bool {
 
 /// Whether what was sent arrives, once and in order.
 trait Reliable {
-    fn is_reliable(self) -> bool;
+    fn is_reliable(&self) -> bool;
 }
 
 impl Reliable for Transport {
-    fn is_reliable(self) -> bool {
-        self != Self::Udp
+    fn is_reliable(&self) -> bool {
+        *self != Self::Udp
     }
 }
