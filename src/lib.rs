@@ -12,7 +12,7 @@
 //!   traffic       ──► validate::reference ──┘
 //! ```
 //!
-//! - [`config`]: what the user asked for, resolved once into numbers ([`config::Plan`]).
+//! - [`config`]: what the user asked for, resolved once into numbers.
 //! - [`capture`]: Observation Point. Batches of borrowed frames from AF_XDP, a packet socket or a file.
 //! - [`meter`]: Metering Process. [`meter::packet`] reads octets into facts, [`meter::flow`] gathers facts
 //!   into flows. No clock, no socket and no allocation in the loop: time and octets are arguments.

@@ -8,6 +8,13 @@ pub(crate) mod baseline;
 pub mod ethtool;
 pub(crate) mod netlink;
 mod own;
+#[cfg_attr(
+    not(feature = "xdp"),
+    expect(
+        dead_code,
+        reason = "only AF_XDP changes settings; without it they are only given back"
+    )
+)]
 pub mod steering;
 
 use std::io;

@@ -205,7 +205,7 @@ impl<'p> Scene<'p> {
         }
     }
 
-    /// Sends to a multicast group's MAC address (RFC 2464 section 7), until [`Scene::unicast`].
+    /// Sends to a multicast group's MAC address (RFC 2464 section 7).
     pub(super) fn multicast(&mut self, group: Ipv6Addr) {
         let low = group.octets();
         self.destination_mac = [0x33, 0x33, low[12], low[13], low[14], low[15]];
