@@ -65,7 +65,7 @@ fn plain_rows() -> Vec<Row> {
             "RFC 2675 section 3: 40 + Jumbo Payload Length 70000",
         ),
         row(
-            "octetDeltaCount",
+            "maximumIpTotalLength",
             "snapshot-length",
             json!(1500),
             "RFC 8200 section 3: the length is in the header",

@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 pub mod grammar;
+#[cfg(not(fuzzing))]
 pub mod json;
 
 use serde_json::{Value, json};
@@ -50,8 +51,20 @@ pub struct Asked {
     pub chain_key: bool,
 }
 
+impl Asked {
+    /// One way to ask for each octet.
+    pub fn from_octet(octet: u8) -> Self {
+        let tunnel = match octet & 3 {
+            0 | 1 => packet::TunnelMode::Outer,
+            2 => packet::TunnelMode::Inner,
+            _ => packet::TunnelMode::Both,
+        };
+        Self { tunnel, label_key: octet & 4 != 0, chain_key: octet & 8 != 0 }
+    }
+}
+
 /// Flows that the fast meter has room for.
-const CAPACITY: usize = 1 << 14;
+const CAPACITY: usize = if cfg!(fuzzing) { 1 << 8 } else { 1 << 14 };
 
 /// Element name to value.
 pub type Elements = BTreeMap<String, Value>;
