@@ -6,7 +6,7 @@ use super::super::interface::Interface;
 use super::super::interface::ethtool::Ethtool;
 use super::super::{BATCH, CaptureError};
 use super::Options;
-use super::queue::{KERNEL_HEADROOM, Shape};
+use super::queue::Shape;
 
 /// The queues asked for, ascending, each of which must be there.
 pub(super) fn queues(options: &Options, interface: &Interface) -> Result<Vec<u32>, CaptureError> {
