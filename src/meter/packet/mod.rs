@@ -47,7 +47,7 @@ pub enum TunnelMode {
 /// What the parser is asked for. Part of the plan, resolved once.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Most octets of extension headers to walk; a chain that goes on is marked as cut (IE 517 false).
+    /// Most extension headers of a packet to walk; a chain that goes on is marked as cut (IE 517 false).
     pub chain_limit: u32,
     /// Which IP headers are metered.
     pub tunnel: TunnelMode,
