@@ -443,3 +443,46 @@ fn busy_polling_delivers() {
         assert_balanced(&source.counters());
     });
 }
+
+/// How late the time stamp of a batch is: the sender puts its clock into each frame. Shown with --nocapture; docs/capture.md
+/// has the figures.
+#[test]
+fn time_stamps_are_soon_after_the_sending() {
+    in_namespace("time_stamps_are_soon_after_the_sending", || {
+        wire::pair(1500, 1);
+        for busy_poll in [None, Some(xdp::BusyPoll::default())] {
+            let mut source = open_one(&Options { busy_poll, ..Options::new("rx") });
+            let mut late = Vec::new();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut sender = Sender::open("tx");
+                    let mut frame = wire::frame(0, 80);
+                    for _ in 0..2000 {
+                        std::thread::sleep(Duration::from_micros(200));
+                        let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+                        wire::set_sequence(&mut frame, now.as_nanos() as u64);
+                        assert!(sender.send(&frame));
+                    }
+                });
+                while late.len() < 2000 {
+                    let poll = source.poll(Duration::from_secs(5), &mut |frames| {
+                        let sent = |frame: &sixtap::capture::Frame<'_>| wire::sequence(frame.data);
+                        late.extend(
+                            frames.iter().map(|frame| frame.time.0.saturating_sub(sent(frame))),
+                        );
+                    });
+                    assert_ne!(poll.expect("poll"), Poll::Idle, "{} of 2000", late.len());
+                }
+            });
+            late.sort_unstable();
+            let at = |percent: usize| Duration::from_nanos(late[late.len() * percent / 100]);
+            println!(
+                "busy polling {}: median {:?}, 99 of 100 {:?}",
+                busy_poll.is_some(),
+                at(50),
+                at(99)
+            );
+            assert!(at(50) < Duration::from_millis(50), "{:?}", at(50));
+        }
+    });
+}

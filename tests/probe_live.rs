@@ -108,3 +108,45 @@ fn a_probe_by_packet_socket_meters_every_packet() {
         }
     });
 }
+
+/// As a systemd unit with AmbientCapabilities has it: another user, three capabilities, no more.
+#[test]
+fn three_capabilities_are_enough() {
+    in_namespace("three_capabilities_are_enough", || {
+        wire::pair(1500, 1);
+        // Limits can be lowered everywhere, so the small ring stands for memory enough.
+        const ENOUGH: &str = "6000000";
+        const NOT_ENOUGH: &str = "1000000";
+        let bounded = |capabilities: &str, memory: &str| {
+            Command::new("prlimit")
+                .arg(format!("--memlock={memory}"))
+                .args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+                .arg(format!("--inh-caps=-all{capabilities}"))
+                .arg(format!("--ambient-caps=-all{capabilities}"))
+                .arg("--bounding-set=-all,+net_raw,+net_admin,+bpf")
+                .arg(env!("CARGO_BIN_EXE_sixtap"))
+                .args([
+                    "probe", "-i", "rx", "-c", "json:-", "--for", "1", "--stats", "json", "--ring",
+                    "64",
+                ])
+                .output()
+                .expect("prlimit and setpriv (package util-linux)")
+        };
+        let all = ",+net_raw,+net_admin,+bpf";
+        let enough = bounded(all, ENOUGH);
+        let said = String::from_utf8_lossy(&enough.stderr).into_owned();
+        assert!(enough.status.success() && said.contains("program_seen"), "{said}");
+        for (capabilities, memory, reason) in [
+            (",+net_raw,+net_admin", ENOUGH, "CAP_BPF"),
+            ("", ENOUGH, "CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF"),
+            (all, NOT_ENOUGH, "LimitMEMLOCK"),
+        ] {
+            let refused = bounded(capabilities, memory);
+            let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert_eq!(refused.status.code(), Some(3), "{said}");
+            assert_eq!(said.matches("sixtap:").count(), 1, "{said}");
+            assert!(said.contains(reason), "{said}");
+        }
+        assert!(!wire::has_program("rx"));
+    });
+}

@@ -5,7 +5,8 @@
 //!
 //! Invariants:
 //! - The old value is in the record before the new one is set. So whatever moment a crash chooses, the record tells it.
-//! - A record names the network namespace, the ifIndex and the name: it never applies to another interface.
+//! - A record names the network namespace, the ifIndex, the name and the link-layer address: it never applies to another
+//!   interface.
 //!
 //! What is changed, and why:
 //! - *Hash on addresses only.* NICs hash fragments, and packets with extension headers they cannot walk, on addresses; with ports
@@ -51,8 +52,17 @@ enum Old {
 struct Record {
     interface: String,
     index: u32,
+    /// The numbers of a namespace and its interfaces are used again; the link-layer address tells one from the next.
+    hardware_address: Vec<u8>,
     process: i32,
     old: Vec<Old>,
+}
+
+impl Record {
+    fn is_of(&self, interface: &Interface) -> bool {
+        (self.index, &self.interface, &self.hardware_address)
+            == (interface.index, &interface.name, &interface.hardware_address)
+    }
 }
 
 /// Settings changed until this is dropped.
@@ -76,6 +86,7 @@ impl Steering {
         let record = Record {
             interface: interface.name.clone(),
             index: interface.index,
+            hardware_address: interface.hardware_address.clone(),
             process: rustix::process::getpid().as_raw_nonzero().get(),
             old: Vec::new(),
         };
@@ -181,8 +192,10 @@ pub fn restore(interface: &Interface) -> io::Result<Vec<String>> {
         Err(error) => return Err(error),
     };
     let record: Record = serde_json::from_str(&text)?;
-    if record.index != interface.index || record.interface != interface.name {
-        return Err(io::Error::other(format!("{} is of another interface", path.display())));
+    if !record.is_of(interface) {
+        // Of an interface that is gone, and its settings with it.
+        fs::remove_file(&path)?;
+        return Ok(Vec::new());
     }
     let own = record.process == rustix::process::getpid().as_raw_nonzero().get();
     if !own && is_alive(record.process) {
@@ -200,7 +213,8 @@ pub fn restore(interface: &Interface) -> io::Result<Vec<String>> {
 #[must_use]
 pub fn is_left_changed(interface: &Interface) -> bool {
     let text = fs::read_to_string(record_path(interface)).unwrap_or_default();
-    serde_json::from_str(&text).is_ok_and(|record: Record| !is_alive(record.process))
+    serde_json::from_str(&text)
+        .is_ok_and(|record: Record| record.is_of(interface) && !is_alive(record.process))
 }
 
 /// Sets the old values, last change first.
@@ -286,6 +300,7 @@ mod tests {
         let record = Record {
             interface: "eth1".to_owned(),
             index: 7,
+            hardware_address: vec![2, 0, 0, 0, 0, 1],
             process: 1,
             old: vec![
                 Old::Feature("rx-lro".to_owned()),

@@ -94,19 +94,25 @@ fn set_up(
     }
 }
 
-/// The kernel frees a queue some time after its last socket was closed: that of a mode tried before, or of a process that has
-/// just ended. So a busy queue is asked again for a while.
+/// The kernel frees a queue and its locked memory some time after the last socket was closed: that of a mode tried before, or of
+/// a process that has just ended. So what is busy or short is asked for again for a while.
 fn bind_patiently(interface: &str, queue: u32, shape: Shape, mode: Mode) -> io::Result<Queue> {
     const PAUSE: Duration = Duration::from_millis(20);
-    const PATIENCE: u32 = 50;
     let mut attempts = 0;
     loop {
-        match Queue::bind(interface, queue, shape, mode.bind_flags()) {
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && attempts < PATIENCE => {
-                attempts += 1;
-            }
-            result => return result,
+        let error = match Queue::bind(interface, queue, shape, mode.bind_flags()) {
+            Ok(queue) => return Ok(queue),
+            Err(error) => error,
+        };
+        let patience = match error.raw_os_error() {
+            Some(libc::EBUSY) => 50,
+            Some(libc::ENOBUFS) => 15,
+            _ => 0,
+        };
+        if attempts >= patience {
+            return Err(error);
         }
+        attempts += 1;
         std::thread::sleep(PAUSE);
     }
 }
