@@ -47,7 +47,7 @@ pub(super) struct Shape {
 }
 
 /// Octets that the kernel keeps free before the data of every frame (XDP_PACKET_HEADROOM).
-pub(super) const KERNEL_HEADROOM: u32 = 256;
+const KERNEL_HEADROOM: u32 = 256;
 
 impl Shape {
     /// Octets of frame data that one buffer takes.
