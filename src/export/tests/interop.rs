@@ -155,6 +155,25 @@ impl Drop for Collector {
     }
 }
 
+/// Waits until a UDP socket of IPv4 is bound to `port` and `ready` of the octets queued in it, a while at most.
+fn wait_for_socket(port: u16, ready: impl Fn(u64) -> bool) {
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < Duration::from_secs(20) {
+        let sockets = std::fs::read_to_string("/proc/net/udp").unwrap();
+        let queued = sockets.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            let bound = words.nth(1)?.ends_with(&format!(":{port:04X}"));
+            let (_, receive) = words.nth(2)?.split_once(':')?;
+            u64::from_str_radix(receive, 16).ok().filter(|_| bound)
+        });
+        if queued.is_some_and(&ready) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("no socket at port {port}, or it is not read");
+}
+
 #[test]
 fn nfcapd_stores_every_flow_and_nfdump_shows_it() {
     if !installed("nfcapd") || !installed("nfdump") {
@@ -170,7 +189,7 @@ fn nfcapd_stores_every_flow_and_nfdump_shows_it() {
         command.args(["-b", "127.0.0.1", "-p", &port.to_string(), "-T", "all", "-t", "60"]);
         command.arg("-l").arg(directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut nfcapd = Collector(command.spawn().unwrap());
-        std::thread::sleep(Duration::from_millis(700));
+        wait_for_socket(port, |_| true);
         let destination = format!("udp://127.0.0.1:{port}").parse().unwrap();
         let plan = ExportPlan { destinations: vec![destination], preset, ..ExportPlan::default() };
         let mut exporter = Exporter::new(&plan).unwrap();
@@ -179,6 +198,8 @@ fn nfcapd_stores_every_flow_and_nfdump_shows_it() {
             exporter.tick(NOW, &Statistics::default());
         }
         exporter.finish(NOW, &Statistics::default());
+        // What is read from the socket is still to be taken in.
+        wait_for_socket(port, |queued| queued == 0);
         std::thread::sleep(Duration::from_millis(500));
         // SIGTERM lets it write its file.
         let pid = nfcapd.0.id().to_string();

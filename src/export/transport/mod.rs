@@ -5,6 +5,7 @@
 //! longer than the transport's own bound; every queue is bounded.
 
 mod file;
+mod resolver;
 mod tcp;
 mod udp;
 
@@ -165,7 +166,7 @@ impl Transport {
     /// Transport Session begins, and the session numbers anew what [`Tcp::take_held`] gives it.
     pub(super) fn progress(&mut self, now: Timestamp, outcome: &mut Outcome) -> bool {
         match self {
-            Self::Udp(_) => false,
+            Self::Udp(udp) => udp.progress(now),
             Self::Tcp(tcp) => tcp.progress(now, outcome),
             Self::File(file) => {
                 file.flush(outcome);

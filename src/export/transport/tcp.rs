@@ -5,6 +5,7 @@
 //! Session: the session gives Templates again and numbers from 0.
 
 use super::super::destination::Host;
+use super::resolver::Resolver;
 use super::{Burst, Outcome, Tally, TransportError, resolve};
 use crate::capture::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -46,6 +47,7 @@ enum State {
 pub(crate) struct Tcp {
     host: Host,
     addresses: Vec<SocketAddr>,
+    resolver: Resolver,
     /// Which address is next.
     attempt: usize,
     state: State,
@@ -71,6 +73,7 @@ impl Tcp {
         Ok(Self {
             host: host.clone(),
             addresses: resolve(host)?,
+            resolver: Resolver::new(host),
             attempt: 0,
             state: State::Away { until: Timestamp(0) },
             queue: VecDeque::new(),
@@ -137,6 +140,10 @@ impl Tcp {
     }
 
     fn connect(&mut self, now: Timestamp) {
+        if let Some(addresses) = self.resolver.answer() {
+            self.addresses = addresses;
+            self.attempt = 0;
+        }
         let address = self.addresses[self.attempt % self.addresses.len()];
         self.attempt += 1;
         match begin(address) {
@@ -183,6 +190,10 @@ impl Tcp {
             self.host
         ));
         self.state = State::Away { until: after(now, self.pause) };
+        if self.attempt >= self.addresses.len() {
+            // None of the addresses answered: perhaps the collector has moved. The answer is for the next attempt.
+            self.resolver.ask();
+        }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.begun = 0;
     }

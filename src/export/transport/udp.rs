@@ -4,7 +4,9 @@
 //! else one `sendmmsg`. A collector that is away answers with ICMP errors: they are counted, and stop nothing.
 
 use super::super::destination::Host;
+use super::resolver::Resolver;
 use super::{Burst, Outcome, TransportError, resolve};
+use crate::capture::Timestamp;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 use rustix::io::Errno;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg, sockopt};
@@ -30,6 +32,9 @@ const IPV6_MINIMUM_MTU: usize = 1_280;
 /// A send waits this long for room in the socket's buffer, then the message is lost.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// A collector that is away is looked up again so often.
+const LOOK_UP_AGAIN: u64 = 30_000_000_000;
+
 /// What is asked for as the socket's send buffer.
 const SEND_BUFFER: usize = 1 << 20;
 
@@ -38,6 +43,8 @@ pub(crate) struct Udp {
     socket: Socket,
     host: Host,
     address: SocketAddr,
+    resolver: Resolver,
+    asked: Timestamp,
     limit: Option<usize>,
     segmentation: bool,
     pub(super) problem: Option<String>,
@@ -57,8 +64,10 @@ impl Udp {
                     let (problem, failing, segmentation) = (None, false, true);
                     return Ok(Self {
                         socket,
-                        host,
                         address,
+                        resolver: Resolver::new(&host),
+                        asked: Timestamp(0),
+                        host,
                         limit,
                         segmentation,
                         problem,
@@ -69,6 +78,28 @@ impl Udp {
             }
         }
         Err(error(last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into())))
+    }
+
+    /// Looks up the name of a collector that is away. True if it has moved, and there is a socket to where it is now:
+    /// that is a new Transport Session.
+    pub(super) fn progress(&mut self, now: Timestamp) -> bool {
+        if self.failing && now.since(self.asked) >= LOOK_UP_AGAIN {
+            self.asked = now;
+            self.resolver.ask();
+        }
+        let Some(addresses) = self.resolver.answer() else { return false };
+        if addresses.contains(&self.address) {
+            return false;
+        }
+        for address in addresses {
+            if let Ok(socket) = connect(address) {
+                self.socket = socket;
+                self.address = address;
+                self.failing = false;
+                return true;
+            }
+        }
+        false
     }
 
     /// Octets of the longest message that the path carries in one packet.
