@@ -104,11 +104,21 @@ fn export(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("export");
     let batches = mixed();
     group.throughput(Throughput::Elements(batches.iter().map(|b| b.flows.len() as u64).sum()));
-    // Nobody reads the socket: the kernel does all but the wake-up of a collector.
-    let socket = UdpSocket::bind("[::1]:0").ok();
-    let address = socket.as_ref().and_then(|socket| socket.local_addr().ok());
-    let udp = address.map(|address| format!("udp://{address}")).unwrap_or_default();
-    for (name, destination) in [("udp", udp.as_str()), ("file", "file:/dev/null")] {
+    // One socket that nobody reads (a full buffer: the kernel drops), one that a thread empties as a collector would.
+    let unread = UdpSocket::bind("[::1]:0").ok();
+    let read = UdpSocket::bind("[::1]:0").ok();
+    let destination = |socket: &Option<UdpSocket>| {
+        let address = socket.as_ref().and_then(|socket| socket.local_addr().ok());
+        address.map(|address| format!("udp://{address}")).unwrap_or_default()
+    };
+    let (udp_unread, udp) = (destination(&unread), destination(&read));
+    std::thread::spawn(move || {
+        let mut octets = [0; 2048];
+        while read.as_ref().is_some_and(|socket| socket.recv(&mut octets).is_ok()) {}
+    });
+    for (name, destination) in
+        [("udp", udp.as_str()), ("udp_unread", &udp_unread), ("file", "file:/dev/null")]
+    {
         let Ok(destination) = destination.parse() else { continue };
         let plan = ExportPlan { destinations: vec![destination], ..ExportPlan::default() };
         let Ok(mut exporter) = Exporter::new(&plan) else { continue };
