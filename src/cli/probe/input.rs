@@ -1,0 +1,217 @@
+//! Where packets come from: the options, and the opened sources.
+
+use super::super::Failure;
+use super::seconds;
+use crate::capture::filter::Filtered;
+use crate::capture::{LinkType, Source, packet_socket, pcap};
+use crate::probe::Input;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where packets come from.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Input")]
+pub(super) struct InputArgs {
+    /// Interface to capture from, through AF_XDP; repeatable (the two directions of a tap).
+    #[arg(short = 'i', long = "interface", value_name = "IF")]
+    pub(super) interfaces: Vec<String>,
+
+    /// Capture file to read instead: pcap or pcapng, also gzip or zstd; - is standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) read: Option<PathBuf>,
+
+    /// Receive queues to capture, as 0,2-3 (default: all).
+    #[arg(long, value_name = "LIST")]
+    pub(super) queues: Option<String>,
+
+    /// Processors for the workers, in order, as 0,2-3.
+    #[arg(long, value_name = "LIST")]
+    pub(super) cpus: Option<String>,
+
+    /// The least AF_XDP mode that will do.
+    #[arg(long, value_enum)]
+    pub(super) require: Option<Require>,
+
+    /// Leave AF_XDP's zero-copy modes out, where a driver's is at fault.
+    #[arg(long)]
+    pub(super) no_zero_copy: bool,
+
+    /// Take the traffic of an interface that carries this machine's own addresses or default route.
+    #[arg(long)]
+    pub(super) steal: bool,
+
+    /// Capture through a packet socket: for hosts whose traffic must keep reaching the kernel. With a COUNT, that many
+    /// sockets and workers share the packets by their addresses.
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+        conflicts_with_all = ["queues", "require", "no_zero_copy", "steal", "busy_poll", "keep_settings"])]
+    pub(super) packet_socket: Option<u32>,
+
+    /// Entries of each AF_XDP socket's ring.
+    #[arg(long, value_name = "ENTRIES", default_value_t = 4096)]
+    pub(super) ring: u32,
+
+    /// Run the driver from the workers instead of by interrupts, at most FRAMES at a turn.
+    #[arg(long, value_name = "FRAMES", num_args = 0..=1, require_equals = true, default_missing_value = "64")]
+    pub(super) busy_poll: Option<u16>,
+
+    /// Leave the NIC's settings as they are: hash fields, VLAN offload, merging.
+    #[arg(long)]
+    pub(super) keep_settings: bool,
+
+    /// Stop after this many frames.
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub(super) count: Option<u64>,
+
+    /// Stop after this many seconds.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
+    pub(super) duration: Option<Duration>,
+
+    /// Frames to meter, as a tcpdump filter expression.
+    #[arg(trailing_var_arg = true, value_name = "FILTER")]
+    pub(super) filter: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Require {
+    Native,
+    ZeroCopy,
+}
+
+/// Numbers and ranges, as `0,2-3`.
+fn list(option: &str, words: &str) -> Result<Vec<u32>, Failure> {
+    let number = |word: &str| {
+        word.trim().parse::<u32>().map_err(|_| {
+            Failure::usage(format!("{option} {words}: \"{word}\" is no number; write as 0,2-3"))
+        })
+    };
+    let mut numbers = Vec::new();
+    for part in words.split(',') {
+        let (first, last) = match part.split_once('-') {
+            Some((first, last)) => (number(first)?, number(last)?),
+            None => (number(part)?, number(part)?),
+        };
+        if first > last || last - first > 4096 {
+            return Err(Failure::usage(format!("{option} {words}: {part} is no range")));
+        }
+        numbers.extend(first..=last);
+    }
+    Ok(numbers)
+}
+
+pub(super) fn open(args: &InputArgs) -> Result<Vec<Input>, Failure> {
+    let expression = args.filter.join(" ");
+    let mut inputs = match &args.read {
+        Some(path) => {
+            let source = pcap::open(path)?;
+            let link = source.link_type().unwrap_or(LinkType::Ethernet);
+            let name = source.name().to_owned();
+            vec![Input { source: filtered(source, &expression, link)?, name, cpu: None }]
+        }
+        None => match args.packet_socket {
+            Some(sockets) => open_packet_sockets(args, sockets, &expression)?,
+            None => live::open(args, &expression)?,
+        },
+    };
+    if let Some(words) = &args.cpus {
+        for (input, cpu) in inputs.iter_mut().zip(list("--cpus", words)?) {
+            input.cpu = Some(cpu as usize);
+        }
+    }
+    Ok(inputs)
+}
+
+fn open_packet_sockets(
+    args: &InputArgs,
+    sockets: u32,
+    expression: &str,
+) -> Result<Vec<Input>, Failure> {
+    let mut inputs = Vec::new();
+    for interface in &args.interfaces {
+        let options = packet_socket::Options { sockets, ..packet_socket::Options::new(interface) };
+        for (number, source) in packet_socket::open(&options)?.into_iter().enumerate() {
+            let link = source.link_type();
+            let source = filtered(source, expression, link)?;
+            inputs.push(Input { source, name: format!("{interface} socket {number}"), cpu: None });
+        }
+    }
+    Ok(inputs)
+}
+
+fn filtered<S: Source + Send + 'static>(
+    source: S,
+    expression: &str,
+    link: LinkType,
+) -> Result<Box<dyn Source + Send>, Failure> {
+    if expression.is_empty() {
+        return Ok(Box::new(source));
+    }
+    Ok(Box::new(Filtered::new(source, expression, link)?))
+}
+
+/// ifIndex and name of every interface captured, for the collector.
+pub(super) fn names(args: &InputArgs) -> Vec<(u32, String)> {
+    live::names(args)
+}
+
+#[cfg(feature = "xdp")]
+mod live {
+    use super::{Failure, Input, InputArgs, Require, filtered, list};
+    use crate::capture::LinkType;
+    use crate::capture::interface::Interface;
+    use crate::capture::xdp::{self, BusyPoll, Options};
+
+    pub(super) fn open(args: &InputArgs, expression: &str) -> Result<Vec<Input>, Failure> {
+        let queues = args.queues.as_deref().map(|words| list("--queues", words)).transpose()?;
+        let mut inputs = Vec::new();
+        for interface in &args.interfaces {
+            let options = Options {
+                queues: queues.clone(),
+                require: match args.require {
+                    None => xdp::Require::Any,
+                    Some(Require::Native) => xdp::Require::Native,
+                    Some(Require::ZeroCopy) => xdp::Require::ZeroCopy,
+                },
+                no_zero_copy: args.no_zero_copy,
+                steal: args.steal,
+                ring: args.ring,
+                prepare: !args.keep_settings,
+                busy_poll: args.busy_poll.map(|budget| BusyPoll { budget, ..BusyPoll::default() }),
+                ..Options::new(interface)
+            };
+            for source in xdp::open(&options)? {
+                let queue = source.queue();
+                let source = filtered(source, expression, LinkType::Ethernet)?;
+                inputs.push(Input {
+                    source,
+                    name: format!("{interface} queue {queue}"),
+                    cpu: None,
+                });
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// ifIndex and name of every interface captured, for the collector.
+    pub(super) fn names(args: &InputArgs) -> Vec<(u32, String)> {
+        args.interfaces
+            .iter()
+            .filter_map(|name| Interface::by_name(name).ok().flatten())
+            .map(|interface| (interface.index, interface.name))
+            .collect()
+    }
+}
+
+#[cfg(not(feature = "xdp"))]
+mod live {
+    use super::{Failure, Input, InputArgs};
+
+    pub(super) fn open(_args: &InputArgs, _expression: &str) -> Result<Vec<Input>, Failure> {
+        Err(Failure::environment(
+            "this sixtap was built without AF_XDP: build it with the feature \"xdp\"",
+        ))
+    }
+
+    pub(super) fn names(_args: &InputArgs) -> Vec<(u32, String)> {
+        Vec::new()
+    }
+}
