@@ -5,7 +5,7 @@
 //! frames cut by the snap length. Invariant: a program ends after at most [`MOST_STEPS`] instructions (`protochain`
 //! makes loops).
 
-use super::{BATCH, CaptureError, Frame, LinkType, Poll, Source, SourceCounters};
+use super::{BATCH, CaptureError, Description, Frame, LinkType, Poll, Source, SourceCounters};
 use arrayvec::ArrayVec;
 use std::time::{Duration, Instant};
 
@@ -421,6 +421,10 @@ impl<S: Source> Source for Filtered<S> {
 
     fn progress(&self) -> Option<(u64, u64)> {
         self.source.progress()
+    }
+
+    fn describe(&mut self) -> Option<Description> {
+        self.source.describe()
     }
 }
 

@@ -78,6 +78,32 @@ pub trait Source {
     fn progress(&self) -> Option<(u64, u64)> {
         None
     }
+
+    /// How a live source gets its frames. May ask the driver, so it is called once a second at most.
+    fn describe(&mut self) -> Option<Description> {
+        None
+    }
+}
+
+/// How frames come from an interface, and what its driver says of loss. For the ledger, metrics and logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// Name of the interface.
+    pub interface: String,
+    /// Its driver, or the kind of a virtual interface; empty when it is not known.
+    pub driver: String,
+    /// One word for metrics: `zero-copy`, `copy`, `generic` or `packet-socket`.
+    pub mode: &'static str,
+    /// The mode in full, as `native, copy, multi-buffer`.
+    pub details: String,
+    /// Better modes that could not be had, best first, each with its reason.
+    pub not_had: Vec<String>,
+    /// Receive queues that this source reads; none for a packet socket.
+    pub queues: Vec<u32>,
+    /// Statistics of the driver (`ethtool -S`) that tell of loss and have grown since the start. Drivers count one frame in several
+    /// of them, and in the interface's own counters too, so they explain those and stand in no sum. Only one source of an
+    /// interface has them.
+    pub statistics: Vec<(String, u64)>,
 }
 
 /// What a source knows of frames it did not lend (DESIGN section 5). Each loss has another cure, so they stay apart.
@@ -108,10 +134,24 @@ pub struct SourceCounters {
     pub invalid: u64,
     /// Interface: frames received, of its own counters (`rx_packets`).
     pub nic_received: u64,
-    /// Interface: frames lost before the XDP program (`rx_missed_errors` + `rx_dropped` + `rx_fifo_errors` …).
+    /// Interface `rx_missed_errors`: the NIC had no buffer to put a frame into. On veth the other end's `tx_dropped`.
     pub nic_missed: u64,
+    /// Interface `rx_fifo_errors`: the NIC's own memory was full.
+    pub nic_fifo: u64,
+    /// Interface `rx_over_errors`: frames that did not fit the buffers there were.
+    pub nic_over: u64,
+    /// Interface `rx_dropped`: dropped by the driver or the kernel before a program or socket saw them.
+    pub nic_dropped: u64,
     /// Packet socket: frames the kernel dropped because the ring was full.
     pub kernel_dropped: u64,
     /// Frames that could not be read from a damaged input (0 or 1).
     pub damaged: u64,
+}
+
+impl SourceCounters {
+    /// Frames lost before the source, whichever of the interface's counters has them.
+    #[must_use]
+    pub const fn nic_lost(&self) -> u64 {
+        self.nic_missed + self.nic_fifo + self.nic_over + self.nic_dropped
+    }
 }

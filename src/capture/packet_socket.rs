@@ -21,8 +21,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::time::Timespec;
 
 use super::interface::Interface;
-use super::interface::baseline::Baseline;
-use super::{BATCH, CaptureError, Frame, LinkType, Poll, Source, SourceCounters, Timestamp};
+use super::interface::baseline::{Baseline, Loss};
+use super::{
+    BATCH, CaptureError, Description, Frame, LinkType, Poll, Source, SourceCounters, Timestamp,
+};
 use promiscuous::Promiscuous;
 use ring::{Place, Ring, Size};
 
@@ -59,6 +61,8 @@ pub struct PacketSocket {
     promiscuous: Option<Promiscuous>,
     baseline: Option<Baseline>,
     counters: SourceCounters,
+    /// Of these only the interface's own: as they were when it went away.
+    before: SourceCounters,
     /// The interface went away; when to look for it again.
     away: Option<Instant>,
 }
@@ -151,6 +155,7 @@ impl PacketSocket {
             promiscuous: None,
             baseline: None,
             counters: SourceCounters::default(),
+            before: SourceCounters::default(),
             away: None,
         };
         // Bound but shut: sockets that share packets all start when the last of them has joined.
@@ -231,6 +236,8 @@ impl PacketSocket {
                 self.promiscuous = Promiscuous::hold(found.index).ok();
             }
             if self.baseline.is_some() {
+                self.before = self.counters();
+                Loss::default().write(&mut self.counters);
                 self.baseline = Some(Baseline::of(&found));
             }
             self.interface = found;
@@ -291,10 +298,27 @@ impl Source for PacketSocket {
 
     fn counters(&mut self) -> SourceCounters {
         let _ = self.statistics();
-        if let Some((received, missed)) = self.baseline.as_ref().and_then(Baseline::since) {
-            (self.counters.nic_received, self.counters.nic_missed) = (received, missed);
+        if let Some(loss) = self.baseline.as_ref().and_then(Baseline::since) {
+            loss.write(&mut self.counters);
         }
-        self.counters
+        let (mut counters, before) = (self.counters, &self.before);
+        counters.nic_received += before.nic_received;
+        counters.nic_missed += before.nic_missed;
+        counters.nic_fifo += before.nic_fifo;
+        counters.nic_over += before.nic_over;
+        counters.nic_dropped += before.nic_dropped;
+        counters
+    }
+
+    fn describe(&mut self) -> Option<Description> {
+        Some(Description {
+            interface: self.interface.name.clone(),
+            driver: self.interface.driver().unwrap_or_default(),
+            mode: "packet-socket",
+            details: "packet socket, TPACKET_V3".to_owned(),
+            statistics: self.baseline.as_ref().map(Baseline::statistics).unwrap_or_default(),
+            ..Description::default()
+        })
     }
 }
 

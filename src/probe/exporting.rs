@@ -143,7 +143,7 @@ impl Run {
                 + source.dropped
                 + source.invalid
                 + source.kernel_dropped
-                + source.nic_missed;
+                + source.nic_lost();
             statistics.ignored_octets += outcomes.ignored_octets;
             statistics.lost_flows += flows.lost_flows;
             statistics.lost_packets += flows.lost_packets;

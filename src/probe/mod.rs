@@ -122,6 +122,7 @@ pub fn run(
             shared,
             stop: Arc::clone(stop),
             count: plan.count,
+            described: None,
         };
         prepared.push((worker, input.name, input.cpu));
     }

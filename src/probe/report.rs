@@ -4,7 +4,7 @@ use super::exporting::ExportShared;
 use super::worker::{Shared, Snapshot};
 use crate::capture::Timestamp;
 use crate::meter::packet::Reason;
-use crate::telemetry::{CaptureSide, FlowSide, Ledger, ParseSide};
+use crate::telemetry::{CaptureSide, FlowSide, InterfaceSide, Ledger, ParseSide};
 use std::sync::Arc;
 
 /// How far a run has come.
@@ -26,13 +26,37 @@ impl Progress {
             .filter_map(|snapshot| snapshot.progress)
             .reduce(|left, right| (left.0 + right.0, left.1 + right.1));
         let now = snapshots.iter().map(|snapshot| snapshot.now).max().unwrap_or_default();
-        Self { octets, now, ledger: add_up(&snapshots, export) }
+        let ledger = Ledger { interfaces: interfaces(workers), ..add_up(&snapshots, export) };
+        Self { octets, now, ledger }
     }
 }
 
 pub(super) fn ledger(workers: &[Arc<Shared>], export: &ExportShared) -> Ledger {
     let snapshots: Vec<_> = workers.iter().map(|worker| worker.read()).collect();
-    add_up(&snapshots, export)
+    Ledger { interfaces: interfaces(workers), ..add_up(&snapshots, export) }
+}
+
+/// The sources of each interface as one.
+fn interfaces(workers: &[Arc<Shared>]) -> Vec<InterfaceSide> {
+    let mut sides: Vec<InterfaceSide> = Vec::new();
+    for source in workers.iter().filter_map(|worker| worker.description()) {
+        let number = sides.iter().position(|side| side.name == source.interface);
+        let number = number.unwrap_or_else(|| {
+            sides.push(InterfaceSide {
+                name: source.interface.clone(),
+                driver: source.driver.clone(),
+                mode: source.mode,
+                details: source.details.clone(),
+                not_had: source.not_had.clone(),
+                ..InterfaceSide::default()
+            });
+            sides.len() - 1
+        });
+        let side = &mut sides[number];
+        side.queues.extend(source.queues);
+        side.statistics.extend(source.statistics);
+    }
+    sides
 }
 
 fn add_up(snapshots: &[Snapshot], export: &ExportShared) -> Ledger {
@@ -63,12 +87,16 @@ fn add_capture(sum: &mut CaptureSide, snapshot: &Snapshot) {
     let source = &snapshot.source;
     sum.nic_received += source.nic_received;
     sum.nic_missed += source.nic_missed;
+    sum.nic_fifo += source.nic_fifo;
+    sum.nic_over += source.nic_over;
+    sum.nic_dropped += source.nic_dropped;
     sum.program_seen += source.program_seen;
     sum.program_redirected += source.program_redirected;
     sum.program_passed += source.program_passed;
     sum.program_failed += source.program_failed;
     sum.ring_full += source.ring_full;
     sum.fill_empty += source.fill_empty;
+    sum.fill_starved += source.fill_starved;
     sum.dropped += source.dropped;
     sum.invalid += source.invalid;
     sum.kernel_dropped += source.kernel_dropped;

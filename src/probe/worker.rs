@@ -1,7 +1,7 @@
 //! One worker: takes batches of frames from its source and meters them, until the source ends or it is told to stop.
 
 use super::supply::Supply;
-use crate::capture::{CaptureError, Poll, Source, SourceCounters, Timestamp};
+use crate::capture::{CaptureError, Description, Poll, Source, SourceCounters, Timestamp};
 use crate::meter::flow::{Counters, FlowMeter, fragments};
 use crate::meter::packet::Outcomes;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +14,9 @@ const PUBLISH_EVERY: u32 = 1 << 14;
 const FLUSH_AFTER: u64 = 200_000_000;
 /// How long to wait for a frame before the pause is used for expiry.
 const WAIT: Duration = Duration::from_millis(100);
+
+/// Between two questions to the driver.
+const DESCRIBE_EVERY: Duration = Duration::from_secs(2);
 
 /// Longest time for what is left in a live source's rings.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -37,6 +40,8 @@ pub(super) struct Snapshot {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) snapshot: Mutex<Snapshot>,
+    /// How its source gets its frames, as last asked.
+    description: Mutex<Option<Description>>,
     /// Grows with every turn of the loop: a worker that hangs does not.
     pub(super) turns: AtomicU64,
 }
@@ -44,6 +49,10 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn read(&self) -> Snapshot {
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn description(&self) -> Option<Description> {
+        self.description.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -55,6 +64,8 @@ pub(super) struct Worker {
     pub(super) stop: Arc<AtomicBool>,
     /// Frames to meter before stopping by itself.
     pub(super) count: Option<u64>,
+    /// When its source was last asked how it gets its frames.
+    pub(super) described: Option<Instant>,
 }
 
 impl Worker {
@@ -124,6 +135,11 @@ impl Worker {
             progress: self.source.progress(),
         };
         *self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        if at_rest || self.described.is_none_or(|when| when.elapsed() >= DESCRIBE_EVERY) {
+            self.described = Some(Instant::now());
+            let description = self.source.describe();
+            *self.shared.description.lock().unwrap_or_else(PoisonError::into_inner) = description;
+        }
     }
 }
 

@@ -12,8 +12,14 @@ use std::fmt;
 pub struct CaptureSide {
     /// Interface: frames received, by its own counters.
     pub nic_received: u64,
-    /// Interface: frames lost before the probe, by its own counters.
+    /// Interface: frames that met no buffer of the host (`rx_missed_errors`).
     pub nic_missed: u64,
+    /// Interface: frames that met no room in the NIC (`rx_fifo_errors`).
+    pub nic_fifo: u64,
+    /// Interface: frames that did not fit the buffers there were (`rx_over_errors`).
+    pub nic_over: u64,
+    /// Interface: frames dropped by driver or kernel before the probe (`rx_dropped`).
+    pub nic_dropped: u64,
     /// XDP program: frames seen.
     pub program_seen: u64,
     /// XDP program: frames redirected to the socket.
@@ -26,6 +32,8 @@ pub struct CaptureSide {
     pub ring_full: u64,
     /// Socket: fill ring empty.
     pub fill_empty: u64,
+    /// Socket, zero-copy: how often the driver found the fill ring empty. Events, not frames: in no sum.
+    pub fill_starved: u64,
     /// Socket: dropped for other reasons.
     pub dropped: u64,
     /// Socket: invalid descriptors.
@@ -92,9 +100,30 @@ pub struct FlowSide {
     pub chains_overflow: u64,
 }
 
+/// How frames come from one interface.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct InterfaceSide {
+    /// Its name.
+    pub name: String,
+    /// Its driver, or the kind of a virtual interface.
+    pub driver: String,
+    /// `zero-copy`, `copy`, `generic` or `packet-socket`.
+    pub mode: &'static str,
+    /// The mode in full.
+    pub details: String,
+    /// Better modes that could not be had, each with its reason.
+    pub not_had: Vec<String>,
+    /// Receive queues that are read.
+    pub queues: Vec<u32>,
+    /// The driver's statistics that tell of loss, grown since the start. They explain the counters above, and are in no sum.
+    pub statistics: Vec<(String, u64)>,
+}
+
 /// Everything that was counted.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Ledger {
+    /// How frames come, by interface; none of a capture file.
+    pub interfaces: Vec<InterfaceSide>,
     /// Before the meter.
     pub capture: CaptureSide,
     /// In the parser.
@@ -132,7 +161,7 @@ impl Ledger {
     /// The equations, in the order in which a packet meets them.
     #[must_use]
     pub fn equations(&self) -> Vec<Equation> {
-        let Self { capture, parse, flows, collectors } = self;
+        let Self { capture, parse, flows, collectors, .. } = self;
         let mut list = Vec::new();
         if capture.program_seen > 0 {
             list.push(Equation::new(
@@ -197,6 +226,9 @@ impl Ledger {
             + capture.invalid
             + capture.kernel_dropped
             + capture.nic_missed
+            + capture.nic_fifo
+            + capture.nic_over
+            + capture.nic_dropped
             + self.flows.lost_queue
             + lost
     }
@@ -213,6 +245,14 @@ impl Ledger {
             .collect();
         if let Some(object) = value.as_object_mut() {
             object["parse"]["ignored"] = ignored.into();
+            for (number, interface) in self.interfaces.iter().enumerate() {
+                let statistics: serde_json::Map<_, _> = interface
+                    .statistics
+                    .iter()
+                    .map(|(name, grown)| (name.clone(), (*grown).into()))
+                    .collect();
+                object["interfaces"][number]["statistics"] = statistics.into();
+            }
             let equations = serde_json::to_value(self.equations()).unwrap_or_default();
             object.insert("equations".into(), equations);
             object.insert("balances".into(), self.balances().into());
@@ -238,16 +278,23 @@ impl FlowSide {
 impl fmt::Display for Ledger {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Lines { out };
-        let Self { capture, parse, flows, collectors } = self;
+        let Self { interfaces, capture, parse, flows, collectors } = self;
+        for interface in interfaces {
+            lines.interface(interface)?;
+        }
         lines.section("capture")?;
         lines.some("interface received", capture.nic_received)?;
-        lines.some("interface missed", capture.nic_missed)?;
+        lines.some("interface missed: no buffer", capture.nic_missed)?;
+        lines.some("interface missed: NIC full", capture.nic_fifo)?;
+        lines.some("interface missed: too long", capture.nic_over)?;
+        lines.some("interface dropped", capture.nic_dropped)?;
         lines.some("XDP program saw", capture.program_seen)?;
         lines.some("  redirected", capture.program_redirected)?;
         lines.some("  passed on", capture.program_passed)?;
         lines.some("  redirect failed", capture.program_failed)?;
         lines.some("receive ring full", capture.ring_full)?;
         lines.some("fill ring empty", capture.fill_empty)?;
+        lines.some("  times the driver found it empty", capture.fill_starved)?;
         lines.some("dropped by the socket", capture.dropped)?;
         lines.some("invalid descriptors", capture.invalid)?;
         lines.some("packet socket ring full", capture.kernel_dropped)?;
@@ -305,6 +352,26 @@ impl Lines<'_, '_> {
         writeln!(self.out, "{name}")
     }
 
+    fn interface(&mut self, interface: &InterfaceSide) -> fmt::Result {
+        let InterfaceSide { name, driver, details, queues, .. } = interface;
+        write!(self.out, "{name}: {details}")?;
+        if !driver.is_empty() {
+            write!(self.out, " ({driver})")?;
+        }
+        match queues.len() {
+            0 => writeln!(self.out)?,
+            1 => writeln!(self.out, ", 1 queue")?,
+            count => writeln!(self.out, ", {count} queues")?,
+        }
+        for reason in &interface.not_had {
+            writeln!(self.out, "  not to be had: {reason}")?;
+        }
+        for (statistic, grown) in &interface.statistics {
+            self.line(statistic, *grown)?;
+        }
+        Ok(())
+    }
+
     fn line(&mut self, name: &str, value: u64) -> fmt::Result {
         writeln!(self.out, "  {name:<34}{value:>16}")
     }
@@ -335,12 +402,33 @@ mod tests {
                 "udp".into(),
                 CollectorCounters { records: 2, sent: 2, ..CollectorCounters::default() },
             )],
+            ..Ledger::default()
         }
     }
 
     #[test]
     fn a_balanced_ledger_balances() {
         assert!(balanced().balances(), "{}", balanced());
+    }
+
+    #[test]
+    fn how_frames_come_is_told() {
+        let mut ledger = balanced();
+        ledger.interfaces.push(InterfaceSide {
+            name: "eth1".into(),
+            driver: "igb".into(),
+            mode: "copy",
+            details: "native, copy, single buffer".into(),
+            not_had: vec!["native, zero-copy: no memory".into()],
+            queues: vec![0, 1],
+            statistics: vec![("rx_no_buffer_count".into(), 7)],
+        });
+        let text = ledger.to_string();
+        assert!(text.starts_with("eth1: native, copy, single buffer (igb), 2 queues\n"), "{text}");
+        assert!(text.contains("  not to be had: native, zero-copy: no memory\n"), "{text}");
+        let json = ledger.to_json();
+        assert_eq!(json["interfaces"][0]["mode"], "copy");
+        assert_eq!(json["interfaces"][0]["statistics"]["rx_no_buffer_count"], 7);
     }
 
     #[test]

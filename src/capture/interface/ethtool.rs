@@ -217,6 +217,50 @@ impl Ethtool {
         option::ethtool(self.socket.as_fd(), &self.name, &mut request)
     }
 
+    /// The driver's own statistics by name (`ethtool -S`), in its order. `None`: it has none.
+    #[must_use]
+    pub fn statistics(&self) -> Option<Vec<(String, u64)>> {
+        const ETHTOOL_GSTRINGS: u32 = 0x1b;
+        const ETHTOOL_GSTATS: u32 = 0x1d;
+        const ETHTOOL_GSSET_INFO: u32 = 0x37;
+        const ETH_SS_STATS: u32 = 1;
+        const NAME: usize = 32;
+        /// More than any driver has; bounds what is asked for.
+        const MOST: usize = 1 << 16;
+        let words =
+            |words: &[u32]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
+        let ask = |data: &mut [u8]| option::ethtool(self.socket.as_fd(), &self.name, data).ok();
+        // struct ethtool_sset_info: command, reserved, mask of the sets asked for (64 bits), then a count for each that exists.
+        let mut count = [
+            words(&[ETHTOOL_GSSET_INFO, 0]),
+            (1u64 << ETH_SS_STATS).to_ne_bytes().to_vec(),
+            words(&[0]),
+        ]
+        .concat();
+        ask(&mut count)?;
+        if u64_at(&count, 8)? == 0 {
+            return None;
+        }
+        let count = u32_at(&count, 16)?;
+        let entries = usize::try_from(count).ok().filter(|entries| (1..=MOST).contains(entries))?;
+        // struct ethtool_gstrings: command, set, count, names. struct ethtool_stats: command, count, values.
+        let mut names = words(&[ETHTOOL_GSTRINGS, ETH_SS_STATS, count]);
+        names.resize(12 + entries * NAME, 0);
+        ask(&mut names)?;
+        let mut values = words(&[ETHTOOL_GSTATS, count]);
+        values.resize(8 + entries * 8, 0);
+        ask(&mut values)?;
+        // Should the driver have fewer by now, the rest is empty.
+        Some(
+            names[12..]
+                .chunks_exact(NAME)
+                .map(text)
+                .zip((0..entries).filter_map(|number| u64_at(&values, 8 + 8 * number)))
+                .filter(|(name, _)| !name.is_empty())
+                .collect(),
+        )
+    }
+
     fn header(&self) -> Vec<u8> {
         let mut header = Vec::new();
         put_attribute(&mut header, header::DEV_INDEX, &self.index.to_ne_bytes());

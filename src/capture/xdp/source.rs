@@ -9,7 +9,9 @@ use rustix::time::{ClockId, clock_gettime};
 use xsk_rs::umem::frame::FrameDesc;
 
 use super::super::interface::Interface;
-use super::super::{BATCH, CaptureError, Frame, LinkType, Poll, Source, SourceCounters, Timestamp};
+use super::super::{
+    BATCH, CaptureError, Description, Frame, LinkType, Poll, Source, SourceCounters, Timestamp,
+};
 use super::keeper::Keeper;
 use super::program::ProgramCounters;
 use super::queue::Queue;
@@ -178,9 +180,9 @@ impl XdpSource {
             counters.program_failed = program.failed;
         }
         if self.speaks_for_interface()
-            && let Some((received, missed)) = self.attachment.baseline.since()
+            && let Some(loss) = self.attachment.baseline.since()
         {
-            (counters.nic_received, counters.nic_missed) = (received, missed);
+            loss.write(&mut counters);
         }
         self.last = counters;
     }
@@ -256,6 +258,22 @@ impl Source for XdpSource {
         counters.dropped += self.oversized;
         counters
     }
+
+    fn describe(&mut self) -> Option<Description> {
+        let attachment = &self.attachment;
+        Some(Description {
+            interface: attachment.interface.name.clone(),
+            driver: attachment.interface.driver().unwrap_or_default(),
+            mode: attachment.mode.word(),
+            details: attachment.mode.to_string(),
+            not_had: attachment.steps.iter().map(ToString::to_string).collect(),
+            queues: vec![self.number],
+            statistics: match self.speaks_for_interface() {
+                true => attachment.baseline.statistics(),
+                false => Vec::new(),
+            },
+        })
+    }
 }
 
 impl Drop for XdpSource {
@@ -277,6 +295,9 @@ fn add(sum: &mut SourceCounters, more: &SourceCounters) {
     sum.invalid += more.invalid;
     sum.nic_received += more.nic_received;
     sum.nic_missed += more.nic_missed;
+    sum.nic_fifo += more.nic_fifo;
+    sum.nic_over += more.nic_over;
+    sum.nic_dropped += more.nic_dropped;
 }
 
 fn fault(interface: &str, error: &std::io::Error) -> CaptureError {
