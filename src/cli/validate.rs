@@ -278,7 +278,7 @@ impl Reading<'_> {
 /// Meters the traffic with the reference meter. Timeouts are as long as they go: a flow is all packets of its key, for
 /// the exporter may cut it where it likes.
 ///
-/// A damaged capture is metered as far as it goes; the second value says so.
+/// A damaged capture is metered as far as it goes, be it no packet at all; the second value says where it ends.
 fn meter(path: &Path) -> Result<(Metered, Option<String>), Failure> {
     let mut source = pcap::open(path)?;
     let long = Duration::from_secs(1 << 31);
@@ -297,8 +297,8 @@ fn meter(path: &Path) -> Result<(Metered, Option<String>), Failure> {
             }
         });
         let poll = match poll {
-            Err(error @ CaptureError::Damaged { .. }) if frames > 0 => {
-                damage = Some(error.to_string());
+            Err(error @ CaptureError::Damaged { .. }) => {
+                damage = Some(format!("{error}; {frames} packets before it were metered"));
                 break;
             }
             poll => poll?,

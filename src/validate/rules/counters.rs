@@ -189,7 +189,7 @@ pub static LAYER_TWO: Rule = Rule {
                 _ => {}
             }
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[1] >= 20 && tally.n[0] == 0).then(|| {
                 format!(
                     "{} lone acknowledgements are 14 or 18 octets too long, none is right",
@@ -223,7 +223,7 @@ pub static ETHERNET_PADDING: Rule = Rule {
                 _ => {}
             }
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[1] >= 10 && tally.n[0] == 0).then(|| {
                 format!("{} lone IPv4 acknowledgements have 46 octets, none has 40", tally.n[1])
             })
@@ -268,7 +268,7 @@ pub static ALL_MULTIPLES: Rule = Rule {
             tally.n[1] += 1;
             tally.keep(record, Slot::PacketDelta);
         },
-        judge: |tally| {
+        judge: |tally, _| {
             // Small divisors come by themselves: every exchange may be of two packets.
             (tally.n[1] >= 100 && tally.n[0] >= 10 && tally.n[2] == 0).then(|| {
                 format!("{} packet counts are all multiples of {}", tally.n[1], tally.n[0])
@@ -359,7 +359,7 @@ pub static POST_AS_REVERSE: Rule = Rule {
                 tally.keep(record, Slot::PostPacketDelta);
             }
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[0] >= 50 && tally.n[1] * 2 > tally.n[0]).then(|| {
                 format!(
                     "it differs from packetDeltaCount in {} of {} records",
@@ -471,7 +471,7 @@ pub static TCP_FLAGS_NOT_GATHERED: Rule = Rule {
                 tally.keep(record, Slot::TcpFlags);
             }
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[0] >= 20 && tally.n[1] * 2 > tally.n[0]).then(|| {
                 format!(
                     "{} of {} TCP flows of ten packets or more have at most one flag",
@@ -499,7 +499,7 @@ pub static TCP_FLAGS_UPPER_ZERO: Rule = Rule {
                 tally.keep(record, Slot::TcpFlags);
             }
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[0] > 1000 && tally.n[1] == 0)
                 .then(|| format!("zero in all {} TCP records", tally.n[0]))
         },
@@ -549,7 +549,7 @@ pub static INTERFACE_CONSTANT: Rule = Rule {
             tally.n[1] += u64::from(record.unsigned(Slot::IngressInterface) != Some(0));
             tally.keep(record, Slot::IngressInterface);
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[0] >= 100 && tally.n[1] == 0)
                 .then(|| format!("0 in all {} records", tally.n[0]))
         },

@@ -308,7 +308,7 @@ pub static ORDER_PORTS: Rule = Rule {
                 tally.keep(record, Slot::DestinationPort);
             }
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[1] >= 20 && tally.n[1] > 20 * tally.n[0]).then(|| {
                 format!(
                     "{} records have a common port with its octets swapped, {} as it is",
@@ -341,7 +341,7 @@ pub static ORDER_COUNTERS: Rule = Rule {
             tally.n[1] += u64::from(packets & ((1 << half) - 1) == 0);
             tally.keep(record, Slot::PacketDelta);
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[0] >= 20 && tally.n[1] == tally.n[0])
                 .then(|| format!("the lower half is zero in all {} packet counts", tally.n[0]))
         },

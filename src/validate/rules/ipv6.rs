@@ -112,6 +112,14 @@ pub static ICMP_ABSENT: Rule = Rule {
             if protocol(record) != Some(ICMPV6) || !record.is_ipv6() {
                 return;
             }
+            // None to tell: the packets end before it, are later fragments, or the exporter says it did not see it.
+            let mean = record.octet_count().unwrap_or(u64::MAX)
+                / record.packet_count().unwrap_or(1).max(1);
+            let later = record.unsigned(Slot::FragmentOffset).is_some_and(|offset| offset > 0);
+            let cut = record.unsigned(Slot::HeadersLimit) == Some(2);
+            if mean < 44 || later || cut {
+                return;
+            }
             let elsewhere = first_nonzero(record, ICMPV4_ELEMENTS).is_some()
                 || record.unsigned(Slot::DestinationPort).is_some_and(|port| port != 0);
             if record.view.has_any(ICMPV6_ELEMENTS) || elsewhere {
@@ -121,9 +129,11 @@ pub static ICMP_ABSENT: Rule = Rule {
                 tally.keep(record, Slot::Protocol);
             }
         },
-        // Some records may have none to tell: later fragments, or headers cut short.
-        judge: |tally| {
-            (tally.n[0] > 0 && tally.n[1] == 0).then(|| {
+        // An exporter that has a template with the element leaves it out where there is none to tell, as in a packet
+        // of which too little was captured.
+        judge: |tally, facts| {
+            let offered = facts.all_templates().any(|facts| facts.view.has_any(ICMPV6_ELEMENTS));
+            (tally.n[0] > 0 && tally.n[1] == 0 && !offered).then(|| {
                 format!(
                     "protocolIdentifier = 58 in {} records, no element for type and code",
                     tally.n[0]
@@ -293,7 +303,7 @@ pub static LABEL_ZERO: Rule = Rule {
                 tally.keep(record, Slot::FlowLabel);
             }
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[0] > 1000 && tally.n[1] == 0)
                 .then(|| format!("flowLabelIPv6 = 0 in all {} TCP records over IPv6", tally.n[0]))
         },
@@ -320,7 +330,7 @@ pub static LABEL_TRUNCATED: Rule = Rule {
                 tally.keep(record, Slot::FlowLabel);
             }
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[2].count_ones() >= 40 && tally.n[1] <= 0xffff)
                 .then(|| format!("the largest of {} labels is {:#x}", tally.n[0], tally.n[1]))
         },
@@ -347,7 +357,7 @@ pub static CLASS_ZERO: Rule = Rule {
                 tally.n[2] += marked;
             }
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[0] > 1000 && tally.n[1] == 0 && tally.n[2] >= 10).then(|| {
                 let (ipv6, ipv4) = (tally.n[0], tally.n[2]);
                 format!("0 in all {ipv6} records over IPv6, not 0 in {ipv4} over IPv4")
@@ -540,7 +550,7 @@ pub static MAPPED: Rule = Rule {
             tally.keep(record, Slot::SourceV6);
         },
         // Packets with such addresses exist, but they are rare.
-        judge: |tally| {
+        judge: |tally, _| {
             let [all, mapped, ipv4, ..] = tally.n;
             (ipv4 > 0 || mapped >= 20 && mapped * 2 > all).then(|| {
                 format!(

@@ -115,7 +115,7 @@ pub enum Check {
         /// Counts one record.
         observe: fn(&Record<'_>, &mut Tally),
         /// What was seen, if the rule is broken.
-        judge: fn(&Tally) -> Option<String>,
+        judge: fn(&Tally, &Facts) -> Option<String>,
     },
     /// Once at the end of a session.
     Session(fn(&Facts) -> Vec<SessionFault>),
@@ -282,6 +282,7 @@ pub static RULES: &[&Rule] = &[
     &time::UPTIME_WRAP,
     &time::EPOCH,
     &time::NEAR_1970,
+    &time::FUTURE,
     &time::NTP_FRACTION,
     &time::OLD,
     &time::DURATION_ZERO,

@@ -15,6 +15,8 @@ const DAY: i64 = 86_400 * SECOND;
 const WRAP: i64 = (1 << 32) * 1_000_000;
 /// 1 January 1990: flow export did not exist before.
 const OLDEST: i64 = 631_152_000 * SECOND;
+/// Seconds from 1900 to 1970.
+const NTP_EPOCH: i64 = 2_208_988_800;
 
 const STARTS: &[Slot] = &[
     Slot::StartMillis,
@@ -161,15 +163,18 @@ pub static EPOCH: Rule = Rule {
     id: "TIME-EPOCH",
     severity: Error,
     source: "RFC 7011 sections 6.1.7 to 6.1.10",
-    title: "a time counted from the wrong epoch or in the wrong unit",
-    wanted: "seconds or milliseconds since 1970, or an NTP timestamp since 1900",
+    title: "a time counted from the wrong epoch, in the wrong unit or in the wrong byte order",
+    wanted: "seconds or milliseconds since 1970, or an NTP timestamp since 1900, in network byte order",
     meaning: "flows are dated 1970, or decades ahead",
     check: Record {
         applies: |view| view.is_flow() && view.has_any(&ENDS[..4]),
         broken: |record| {
-            implausible(record).filter(|&(_, near_1970)| !near_1970).map(|(index, _)| index)
+            strange(record).filter(|strange| strange.read_as.is_some()).map(|s| s.index)
         },
-        saw: |record, index| format!("{}: {}", record.show_field(index), times(record, index)),
+        saw: |record, index| {
+            let read_as = strange(record).and_then(|strange| strange.read_as).unwrap_or_default();
+            format!("{}, right {read_as}: {}", record.show_field(index), times(record, index))
+        },
     },
 };
 
@@ -184,35 +189,84 @@ pub static NEAR_1970: Rule = Rule {
     check: Record {
         applies: |view| view.is_flow() && view.has_any(&ENDS[..4]),
         broken: |record| {
-            implausible(record).filter(|&(_, near_1970)| near_1970).map(|(index, _)| index)
+            strange(record).filter(|s| s.time < OLDEST && s.read_as.is_none()).map(|s| s.index)
         },
         saw: |record, index| format!("{}: {}", record.show_field(index), times(record, index)),
     },
 };
 
-/// The first time that no clock could have shown, and whether it is about 1970 and makes no sense in another unit.
-fn implausible(record: &Seen<'_>) -> Option<(usize, bool)> {
+/// Times decades ahead, which no wrong unit explains.
+pub static FUTURE: Rule = Rule {
+    id: "TIME-FUTURE",
+    severity: Note,
+    source: "RFC 7011 section 3.1; IANA elements 150 to 157",
+    title: "times more than ten years after the export",
+    wanted: "the time of the packets",
+    meaning: "the clock that stamps packets is set wrong, or a capture with such a clock was metered",
+    check: Record {
+        applies: |view| view.is_flow() && view.has_any(&ENDS[..4]),
+        broken: |record| {
+            strange(record).filter(|s| s.time >= OLDEST && s.read_as.is_none()).map(|s| s.index)
+        },
+        saw: |record, index| format!("{}: {}", record.show_field(index), times(record, index)),
+    },
+};
+
+/// A time that no clock could have shown about when the message was sent.
+struct Strange {
+    /// Index of the field.
+    index: usize,
+    /// As exported, nanoseconds since 1970.
+    time: i64,
+    /// The reading under which it is a time shortly before the export.
+    read_as: Option<&'static str>,
+}
+
+/// The first such time of a record.
+///
+/// A reading explains it only if it lands within a month of the export: a capture whose clock was wrong, faithfully
+/// metered, lands anywhere else.
+fn strange(record: &Seen<'_>) -> Option<Strange> {
     if exported(record) < OLDEST {
         return None;
     }
-    for (time, slots) in [(record.flow_start(), &STARTS[..4]), (record.flow_end(), &ENDS[..4])] {
-        if let Some(time) = time
-            && !plausible(record, time)
-            && let Some(index) = field_of(record, slots)
-        {
-            let value =
-                i64::try_from(view::unsigned(record.field(index)).unwrap_or(0)).unwrap_or(i64::MAX);
-            // As seconds, as milliseconds, as NTP seconds.
-            let units = [
-                value.saturating_mul(SECOND),
-                value.saturating_mul(1_000_000),
-                (value >> 32) * SECOND,
-            ];
-            let explained = units.into_iter().any(|time| plausible(record, time));
-            return Some((index, time < OLDEST && !explained));
-        }
-    }
-    None
+    let mut both =
+        [(record.flow_start(), &STARTS[..4]), (record.flow_end(), &ENDS[..4])].into_iter();
+    both.find_map(|(time, slots)| {
+        let time = time.filter(|&time| !plausible(record, time))?;
+        let index = field_of(record, slots)?;
+        Some(Strange { index, time, read_as: reading(record, index) })
+    })
+}
+
+/// How the field must be read to be a time shortly before the export.
+fn reading(record: &Seen<'_>, index: usize) -> Option<&'static str> {
+    let octets = record.field(index);
+    let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let value = signed(view::unsigned(octets)?);
+    let turned: Vec<u8> = octets.iter().rev().copied().collect();
+    let turned = signed(view::unsigned(&turned)?);
+    let words = octets.split_at(octets.len() / 2);
+    let exchanged = signed(view::unsigned(&[words.1, words.0].concat())?);
+    let readings = [
+        ("as seconds since 1970", value.saturating_mul(SECOND)),
+        ("as milliseconds since 1970", value.saturating_mul(1_000_000)),
+        ("as microseconds since 1970", value.saturating_mul(1000)),
+        ("as nanoseconds since 1970", value),
+        ("as an NTP timestamp counted from 1970", (value >> 32).saturating_mul(SECOND)),
+        ("as an NTP timestamp", (value >> 32).saturating_sub(NTP_EPOCH).saturating_mul(SECOND)),
+        ("as seconds since 1900", value.saturating_sub(NTP_EPOCH).saturating_mul(SECOND)),
+        (
+            "as milliseconds since 1900",
+            value.saturating_sub(NTP_EPOCH * 1000).saturating_mul(1_000_000),
+        ),
+        ("as seconds in little-endian order", turned.saturating_mul(SECOND)),
+        ("as milliseconds in little-endian order", turned.saturating_mul(1_000_000)),
+        ("as milliseconds with the halves exchanged", exchanged.saturating_mul(1_000_000)),
+    ];
+    let near =
+        |time: i64| (exported(record) - 31 * DAY..exported(record) + 2 * DAY).contains(&time);
+    readings.into_iter().find(|&(_, time)| near(time)).map(|(name, _)| name)
 }
 
 /// D11.
@@ -236,7 +290,7 @@ pub static NTP_FRACTION: Rule = Rule {
             }
             tally.keep(record, Slot::StartNanos);
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[0] > 100 && tally.n[1] == 0).then(|| {
                 format!(
                     "all {} fractions are below 1000000000; three in four should not be",
@@ -252,7 +306,7 @@ pub static OLD: Rule = Rule {
     id: "TIME-OLD",
     severity: Warning,
     source: "RFC 7011 section 3.1; RFC 6728 section 4.4",
-    title: "some flows ended more than an hour before they were exported",
+    title: "flows that ended more than an hour ago come behind flows that ended just now",
     wanted: "export soon after the idle timeout",
     meaning: "the collector has closed that hour: the flow is lost to it or comes as a surprise",
     check: Tally {
@@ -260,16 +314,19 @@ pub static OLD: Rule = Rule {
         observe: |record, tally| {
             let Some(end) = record.flow_end() else { return };
             tally.n[0] += 1;
-            let late = end < exported(record) - 3600 * SECOND;
-            if late && plausible(record, end) && !wrapped(record, end) {
+            let age = exported(record).saturating_sub(end);
+            if (-2 * SECOND..3600 * SECOND).contains(&age) {
+                tally.n[2] += 1;
+            } else if tally.n[2] > 0 && plausible(record, end) && !wrapped(record, end) && age > 0 {
                 tally.n[1] += 1;
                 tally.keep(record, Slot::EndMillis);
             }
         },
-        judge: |tally| {
-            // If nearly all flows are old, somebody metered a capture: that is no fault.
-            let (all, old) = (tally.n[0], tally.n[1]);
-            (old > 0 && old * 10 < all * 9).then(|| format!("{old} of {all} flows"))
+        // Only an exporter that meters live is late. All flows of a capture that is metered later are old, or old
+        // first and young last.
+        judge: |tally, _| {
+            let [all, late, live, ..] = tally.n;
+            (late > 0 && live >= late).then(|| format!("{late} of {all} flows"))
         },
     },
 };
@@ -295,7 +352,7 @@ pub static DURATION_ZERO: Rule = Rule {
                 }
             }
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[0] >= 50 && tally.n[1] == tally.n[0])
                 .then(|| format!("start = end in all {} flows of two packets or more", tally.n[0]))
         },
@@ -356,7 +413,7 @@ pub static REASON_CONSTANT: Rule = Rule {
             tally.n[1] |= 1 << reason.min(63);
             tally.keep(record, Slot::EndReason);
         },
-        judge: |tally| {
+        judge: |tally, _| {
             (tally.n[0] > 1000 && tally.n[1].count_ones() == 1)
                 .then(|| format!("{} in all {} records", tally.n[1].trailing_zeros(), tally.n[0]))
         },

@@ -669,7 +669,7 @@ impl Session {
         let index = self.index;
         for (rule, tally) in RULES.iter().zip(&self.tallies) {
             if let Check::Tally { judge, .. } = rule.check
-                && let Some(saw) = judge(tally)
+                && let Some(saw) = judge(tally, &self.facts)
             {
                 let mut example = tally.example.clone().unwrap_or_else(|| self.facts.example(""));
                 example.saw = saw;

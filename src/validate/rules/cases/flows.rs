@@ -16,6 +16,23 @@ pub(super) const IPV6: &[Case] = &[
     case("V6-ICMP-SWAPPED", || one(&icmp(&[(139, 0x0087)])), || one(&icmp(&[(139, 0x0104)]))),
     case("V6-ICMP-ABSENT", || less(&[139], &ICMP), || one(&icmp(&[(139, 0x8700)]))),
     case(
+        "V6-ICMP-ABSENT",
+        || less(&[139], &ICMP),
+        // A packet that ends with the IPv6 header has none to tell.
+        || less(&[139], &[&ICMP[..], &[(1, 40), (2, 1)]].concat()),
+    ),
+    case(
+        "V6-ICMP-ABSENT",
+        || less(&[139], &ICMP),
+        // Too little was captured of these; others have their template.
+        || {
+            built(|s| {
+                s.template(256, &without(v6(), &[139])).template(257, &v6());
+                s.record(256, &ICMP).send();
+            })
+        },
+    ),
+    case(
         "V6-PROTOCOL-IS-EXTENSION",
         || one(&[(4, 60), (6, 0), (7, 0), (11, 0)]),
         || more(&[(517, 1)], &[(4, 60), (6, 0), (7, 0), (11, 0), (517, 2)]),
@@ -213,22 +230,36 @@ pub(super) const TIMES: &[Case] = &[
         || one(&[(152, 1_699_999_990), (153, 1_699_999_998)]),
     ),
     case(
+        "TIME-EPOCH",
+        || one(&[(152, 1_699_999_998), (153, 1_699_999_998)]),
+        // 2 January 2038, by the clock of a metered capture.
+        || one(&[(152, 2_146_003_200_000), (153, 2_146_003_200_000)]),
+    ),
+    case(
+        "TIME-EPOCH",
+        || {
+            let turned = u128::from(1_699_999_998_000u64.swap_bytes());
+            one(&[(152, turned), (153, turned)])
+        },
+        good,
+    ),
+    case("TIME-FUTURE", || one(&[(152, 2_146_003_200_000), (153, 2_146_003_200_000)]), good),
+    case(
         "TIME-NTP-FRACTION",
         || fractions(|n| n * 4_000_003 + 1),
         || fractions(|n| n.wrapping_mul(2_654_435_761) | 1),
     ),
     case(
         "TIME-OLD",
-        || {
-            many(40, |n| {
-                if n == 7 {
-                    vec![(152, 1_699_990_000_000), (153, 1_699_991_000_000)]
-                } else {
-                    vec![]
-                }
-            })
-        },
-        || many(40, |_| vec![(152, 1_699_990_000_000), (153, 1_699_991_000_000)]),
+        || many(40, |n| if n == 7 { LONG_AGO.to_vec() } else { vec![] }),
+        // A capture of some hours, metered just behind its end.
+        || many(40, |n| if n < 10 { LONG_AGO.to_vec() } else { vec![] }),
+    ),
+    case(
+        "TIME-OLD",
+        || many(40, |n| if n > 7 && n < 20 { LONG_AGO.to_vec() } else { vec![] }),
+        // A capture of long ago; one of its packets has a strange time.
+        || many(4, |n| if n == 2 { vec![(152, 1000), (153, 1000)] } else { LONG_AGO.to_vec() }),
     ),
     case(
         "TIME-DURATION-ZERO",
@@ -248,6 +279,9 @@ pub(super) const TIMES: &[Case] = &[
     ),
     case("TIME-REASON-WITHOUT-FIN", || one(&[(6, 0x18)]), || one(&[(6, 0x18), (136, 1)])),
 ];
+
+/// Start and end hours before the export.
+const LONG_AGO: [(u16, u128); 2] = [(152, 1_699_990_000_000), (153, 1_699_991_000_000)];
 
 fn fractions(fraction: fn(u32) -> u32) -> Stream {
     let specs = with(without(v6(), &[152, 153]), &[(156, 8), (157, 8)]);
