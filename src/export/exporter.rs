@@ -6,7 +6,7 @@ use super::options::{Keys, OptionsPlan, Statistics};
 use super::preset::{Preset, UserElement};
 use super::record::Records;
 use super::session::{Intervals, Session};
-use super::transport::{IpfixFile, Tcp, Transport, TransportError, Udp};
+use super::transport::{Connection, IpfixFile, Patience, Transport, TransportError, Udp};
 use crate::capture::Timestamp;
 use crate::meter::flow::FlowBatch;
 use crate::telemetry::CollectorCounters;
@@ -185,13 +185,24 @@ enum Opened {
 }
 
 fn open(destination: &Destination, plan: &ExportPlan) -> Result<Opened, TransportError> {
-    Ok(Opened::Ipfix(match destination {
-        Destination::Udp(host) => Transport::Udp(Udp::open(host, plan.message_limit)?),
-        Destination::Tcp(host) => Transport::Tcp(Tcp::open(host, plan.reconnect, plan.patient)?),
-        Destination::File(path) => Transport::File(IpfixFile::create(path)?),
-        Destination::Json(path) => {
-            let lines = JsonLines::open(path.as_ref(), plan.enterprise, &plan.user_elements)?;
+    let patience = Patience { pause: plan.reconnect, patient: plan.patient };
+    let connection = match destination {
+        Destination::Udp(network) => {
+            return Ok(Opened::Ipfix(Transport::Udp(Udp::open(network, plan.message_limit)?)));
+        }
+        Destination::File(files) => {
+            return Ok(Opened::Ipfix(Transport::File(IpfixFile::create(&files.path)?)));
+        }
+        Destination::Json(files) => {
+            let path = files.as_ref().map(|files| &files.path);
+            let lines = JsonLines::open(path, plan.enterprise, &plan.user_elements)?;
             return Ok(Opened::Json(lines));
         }
-    }))
+        Destination::Tcp(network) => Connection::tcp(network, patience)?,
+        Destination::Tls(network, files) => Connection::tls(network, files, patience)?,
+        Destination::Sctp(network, lifetime) => Connection::sctp(network, *lifetime, patience)?,
+        Destination::Unix(path) => Connection::unix(path, patience),
+        Destination::Group(..) => unreachable!("not parsed"),
+    };
+    Ok(Opened::Ipfix(Transport::Connection(Box::new(connection))))
 }

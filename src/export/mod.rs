@@ -45,7 +45,10 @@ pub mod record;
 mod session;
 mod transport;
 
-pub use destination::{DEFAULT_PORT, Destination, DestinationError, Host};
+pub use destination::{
+    DEFAULT_PORT, DEFAULT_TLS_PORT, Destination, DestinationError, Files, Host, Network, Sharing,
+    TlsFiles,
+};
 pub use exporter::{ExportPlan, Exporter};
 pub use options::{Keys, Statistics};
 pub use session::Intervals;

@@ -20,6 +20,9 @@ use std::time::Duration;
 /// Message header and Set header.
 const HEADERS: usize = MessageHeader::LENGTH + SetHeader::LENGTH;
 
+/// How long the end waits for a connection that is just being made.
+const LAST_CHANCE: Duration = Duration::from_secs(2);
+
 /// When things are said again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intervals {
@@ -94,7 +97,7 @@ impl Session {
         options: Arc<OptionsPlan>,
     ) -> Self {
         let limit = transport.message_limit();
-        let started = u64::from(!matches!(transport, Transport::Tcp(_)));
+        let started = u64::from(!matches!(transport, Transport::Connection(_)));
         Self {
             burst: transport.burst(),
             transport,
@@ -431,7 +434,7 @@ impl Session {
     /// A connection has been made: numbers from 0, Templates first, then what was held.
     fn begin_session(&mut self, templates: &[Template], now: Timestamp) {
         let held = match &mut self.transport {
-            Transport::Tcp(tcp) => tcp.take_held(),
+            Transport::Connection(connection) => connection.take_held(),
             Transport::Udp(_) | Transport::File(_) => Vec::new(),
         };
         self.sequence = 0;
@@ -462,10 +465,13 @@ impl Session {
     /// Everything that is left, the last statistics, the end of the session.
     pub(super) fn finish(&mut self, records: &Records, now: Timestamp, statistics: &Statistics) {
         let templates = records.templates();
-        if let Transport::Tcp(tcp) = &mut self.transport {
+        if let Transport::Connection(connection) = &mut self.transport {
             let mut outcome = Outcome::default();
-            if !tcp.is_connected() && tcp.progress(now, &mut outcome) {
-                self.settle(outcome, now);
+            let made = !connection.is_connected()
+                && (connection.progress(now, &mut outcome)
+                    || connection.wait_connected(now, LAST_CHANCE));
+            self.settle(outcome, now);
+            if made {
                 self.begin_session(templates, now);
             }
         }
@@ -489,10 +495,9 @@ impl Session {
             self.begin_session(records.templates(), now);
             return;
         }
-        if let Transport::Tcp(tcp) = &self.transport {
-            tcp.wait_connected(patience);
-        }
-        if self.transport.progress(now, &mut outcome) {
+        if let Transport::Connection(connection) = &mut self.transport
+            && connection.wait_connected(now, patience)
+        {
             self.begin_session(records.templates(), now);
         }
     }

@@ -128,7 +128,7 @@ impl Run {
         let counters: Vec<_> = self
             .exporter
             .counters()
-            .map(|(destination, counters)| (destination.to_string(), counters))
+            .map(|(destination, counters)| (destination.name(), counters))
             .collect();
         *self.publish.collectors.lock().unwrap_or_else(PoisonError::into_inner) = counters;
     }

@@ -243,7 +243,7 @@ pub(super) fn number(record: &Decoded, enterprise: u32, id: u16) -> Option<u64> 
 }
 
 pub(super) fn file_plan(path: &Path, preset: preset::Preset) -> ExportPlan {
-    let destinations = vec![Destination::File(path.to_owned())];
+    let destinations = vec![Destination::File(Files::plain(path))];
     ExportPlan { destinations, preset, ..ExportPlan::default() }
 }
 
@@ -469,7 +469,7 @@ fn json_lines_are_those_of_the_collector() {
     let directory = tempfile::tempdir().unwrap();
     let (ipfix, lines) = (directory.path().join("out.ipfix"), directory.path().join("out.jsonl"));
     let mut plan = file_plan(&ipfix, preset::Preset::full());
-    plan.destinations.push(Destination::Json(Some(lines.clone())));
+    plan.destinations.push(Destination::Json(Some(Files::plain(&lines))));
     let mut exporter = Exporter::new(&plan).unwrap();
     exporter.consume(&batch, NOW);
     exporter.finish(NOW, &Statistics::default());

@@ -202,7 +202,7 @@ fn user_defined_and_reverse_elements() {
     let path = directory.path().join("out.ipfix");
     let lines = directory.path().join("out.jsonl");
     let mut plan = file_plan(&path, preset);
-    plan.destinations.push(Destination::Json(Some(lines.clone())));
+    plan.destinations.push(Destination::Json(Some(Files::plain(&lines))));
     plan.user_elements = user;
     plan.enterprise = 4711;
     let mut batch = FlowBatch::default();

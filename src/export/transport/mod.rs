@@ -1,16 +1,17 @@
-//! Messages to a collector: UDP, TCP, file.
+//! Messages to a collector: UDP; TCP, TLS, SCTP and UNIX connections; files.
 //!
 //! In: bursts of whole messages. Out: octets on the wire or in the file, and an account of each message: sent, held,
 //! refused. Invariants: no message is ever sent in part and then followed by another in the same stream; no call waits
 //! longer than the transport's own bound; every queue is bounded.
 
+mod connection;
 mod file;
 mod resolver;
-mod tcp;
+mod route;
 mod udp;
 
+pub(super) use connection::{Connection, Patience};
 pub(super) use file::IpfixFile;
-pub(super) use tcp::Tcp;
 pub(super) use udp::Udp;
 
 use super::destination::Host;
@@ -36,6 +37,28 @@ pub enum TransportError {
         host: Host,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// None of its addresses is of the family of the source address.
+    #[error("collector {host}: it has no address of the family of source=ADDRESS")]
+    Family {
+        /// The host.
+        host: Host,
+    },
+    /// The kernel has no SCTP.
+    #[error(
+        "collector sctp://{host}: this kernel has no SCTP; load its module (modprobe sctp), or use tcp"
+    )]
+    NoSctp {
+        /// The host.
+        host: Host,
+    },
+    /// Certificates or keys cannot be used, or there is no TLS here.
+    #[error("collector tls://{host}: {problem}")]
+    Tls {
+        /// The host.
+        host: Host,
+        /// What is wrong with which.
+        problem: String,
     },
     /// The file cannot be written.
     #[error("{}: {source}", path.display())]
@@ -127,7 +150,7 @@ pub(super) struct Outcome {
 #[derive(Debug)]
 pub(super) enum Transport {
     Udp(Udp),
-    Tcp(Tcp),
+    Connection(Box<Connection>),
     File(IpfixFile),
 }
 
@@ -136,7 +159,8 @@ impl Transport {
     pub(super) fn message_limit(&self) -> usize {
         match self {
             Self::Udp(udp) => udp.message_limit(),
-            Self::Tcp(_) | Self::File(_) => STREAM_MESSAGE,
+            Self::Connection(connection) => connection.message_limit(),
+            Self::File(_) => STREAM_MESSAGE,
         }
     }
 
@@ -144,7 +168,7 @@ impl Transport {
     pub(super) fn burst(&self) -> usize {
         match self {
             Self::Udp(_) => udp::BURST,
-            Self::Tcp(_) | Self::File(_) => 1,
+            Self::Connection(_) | Self::File(_) => 1,
         }
     }
 
@@ -157,17 +181,17 @@ impl Transport {
     pub(super) fn send(&mut self, burst: Burst<'_>, outcome: &mut Outcome) {
         match self {
             Self::Udp(udp) => udp.send(burst, outcome),
-            Self::Tcp(tcp) => tcp.send(burst, outcome),
+            Self::Connection(connection) => connection.send(burst, outcome),
             Self::File(file) => file.send(burst, outcome),
         }
     }
 
     /// Goes on with what is held: connects, writes what can be written. True if a connection has just been made: a new
-    /// Transport Session begins, and the session numbers anew what [`Tcp::take_held`] gives it.
+    /// Transport Session begins, and the session numbers anew what [`Connection::take_held`] gives it.
     pub(super) fn progress(&mut self, now: Timestamp, outcome: &mut Outcome) -> bool {
         match self {
             Self::Udp(udp) => udp.progress(now),
-            Self::Tcp(tcp) => tcp.progress(now, outcome),
+            Self::Connection(connection) => connection.progress(now, outcome),
             Self::File(file) => {
                 file.flush(outcome);
                 false
@@ -179,7 +203,7 @@ impl Transport {
     pub(super) fn finish(&mut self, outcome: &mut Outcome) {
         match self {
             Self::Udp(_) => {}
-            Self::Tcp(tcp) => tcp.finish(outcome),
+            Self::Connection(connection) => connection.finish(outcome),
             Self::File(file) => file.flush(outcome),
         }
     }
@@ -188,13 +212,16 @@ impl Transport {
     pub(super) fn take_problem(&mut self) -> Option<String> {
         match self {
             Self::Udp(udp) => udp.problem.take(),
-            Self::Tcp(tcp) => tcp.problem.take(),
+            Self::Connection(connection) => connection.problem.take(),
             Self::File(file) => file.problem.take(),
         }
     }
 }
 
-/// Message length over TCP and in files: long enough that headers do not matter, short enough to be held whole.
+/// Octets of a message where the path allows it: leaves room for tunnels within an MTU of 1,500.
+const PREFERRED: usize = 1_400;
+
+/// Message length over connections and in files: long enough that headers do not matter, short enough to be held whole.
 const STREAM_MESSAGE: usize = 16_384;
 
 /// All addresses of a host.

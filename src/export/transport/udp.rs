@@ -3,14 +3,14 @@
 //! A burst of messages of one length is one system call where the kernel can cut it apart (UDP segmentation offload),
 //! else one `sendmmsg`. A collector that is away answers with ICMP errors: they are counted, and stop nothing.
 
-use super::super::destination::Host;
+use super::super::destination::Network;
 use super::resolver::Resolver;
-use super::{Burst, Outcome, TransportError, resolve};
+use super::{Burst, Outcome, PREFERRED, TransportError, resolve, route};
 use crate::capture::Timestamp;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 use rustix::io::Errno;
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg, sockopt};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Protocol, SockAddr, Socket, Type};
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -19,9 +19,6 @@ use std::time::Duration;
 /// Most messages of one burst: with 1,400 octets each it is well below the 64 KiB a segmented send may have, and does not
 /// overrun the receive buffer of a collector with default settings.
 pub(super) const BURST: usize = 16;
-
-/// Octets of a message where the path allows it: leaves room for tunnels within an MTU of 1,500.
-const PREFERRED: usize = 1_400;
 
 /// RFC 7011 section 10.3.3: total packet size where the path MTU is not known.
 const UNKNOWN_PATH: usize = 512;
@@ -41,7 +38,7 @@ const SEND_BUFFER: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Udp {
     socket: Socket,
-    host: Host,
+    network: Network,
     address: SocketAddr,
     resolver: Resolver,
     asked: Timestamp,
@@ -54,20 +51,25 @@ pub(crate) struct Udp {
 impl Udp {
     /// Connects to the first address of `host` that a socket can be had for. `limit`: most octets of a message, if the
     /// user gave it.
-    pub(crate) fn open(host: &Host, limit: Option<usize>) -> Result<Self, TransportError> {
+    pub(crate) fn open(network: &Network, limit: Option<usize>) -> Result<Self, TransportError> {
+        let host = &network.host;
         let error = |source| TransportError::Socket { host: host.clone(), source };
         let mut last = None;
-        for address in resolve(host)? {
-            match connect(address) {
+        let addresses = route::reachable(network, resolve(host)?);
+        if addresses.is_empty() {
+            return Err(TransportError::Family { host: host.clone() });
+        }
+        for address in addresses {
+            match connect(network, address) {
                 Ok(socket) => {
-                    let host = host.clone();
+                    let network = network.clone();
                     let (problem, failing, segmentation) = (None, false, true);
                     return Ok(Self {
                         socket,
                         address,
-                        resolver: Resolver::new(&host),
+                        resolver: Resolver::new(&network.host),
                         asked: Timestamp(0),
-                        host,
+                        network,
                         limit,
                         segmentation,
                         problem,
@@ -91,8 +93,8 @@ impl Udp {
         if addresses.contains(&self.address) {
             return false;
         }
-        for address in addresses {
-            if let Ok(socket) = connect(address) {
+        for address in route::reachable(&self.network, addresses) {
+            if let Ok(socket) = connect(&self.network, address) {
                 self.socket = socket;
                 self.address = address;
                 self.failing = false;
@@ -204,13 +206,14 @@ impl Udp {
     fn complain(&mut self, errno: Errno, consequence: &str) {
         if !self.failing {
             self.failing = true;
-            self.problem = Some(format!("collector udp://{}: {errno}; {consequence}", self.host));
+            self.problem =
+                Some(format!("collector udp://{}: {errno}; {consequence}", self.network.host));
         }
     }
 }
 
-fn connect(address: SocketAddr) -> std::io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+fn connect(network: &Network, address: SocketAddr) -> std::io::Result<Socket> {
+    let socket = route::socket(network, address, Type::DGRAM, Protocol::UDP)?;
     // A wish: the kernel bounds it, and the default works.
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
     socket.set_write_timeout(Some(PATIENCE))?;
