@@ -10,23 +10,28 @@ fn main() {
 mod xdp {
     use std::path::{Path, PathBuf};
 
-    const SOURCE: &str = "bpf/sixtap.bpf.c";
+    const NAMES: [&str; 2] = ["sixtap", "sixtap_nic"];
 
-    /// Compiles [`SOURCE`] to `OUT_DIR/sixtap.bpf.o`, which `src/capture/xdp/program.rs` embeds.
+    /// Compiles each `bpf/NAME.bpf.c` to `OUT_DIR/NAME.bpf.o`, which `src/capture/xdp/program.rs` embeds.
     pub(crate) fn build() {
-        println!("cargo::rerun-if-changed={SOURCE}");
+        println!("cargo::rerun-if-changed=bpf");
         println!("cargo::rerun-if-env-changed=CLANG");
+        NAMES.into_iter().for_each(compile);
+    }
+
+    fn compile(name: &str) {
+        let source = format!("bpf/{name}.bpf.c");
         let Some(out) = std::env::var_os("OUT_DIR").map(PathBuf::from) else {
             fail("OUT_DIR is not set: build.rs is meant to be run by cargo");
         };
         let mut builder = libbpf_cargo::SkeletonBuilder::new();
-        builder.source(SOURCE).obj(out.join("sixtap.bpf.o")).clang_args(arguments());
+        builder.source(&source).obj(out.join(format!("{name}.bpf.o"))).clang_args(arguments());
         if let Some(clang) = std::env::var_os("CLANG") {
             builder.clang(clang);
         }
         if let Err(error) = builder.build() {
             fail(&format!(
-                "{SOURCE} was not built: {error:#}. Feature `xdp` needs clang, libelf and zlib \
+                "{source} was not built: {error:#}. Feature `xdp` needs clang, libelf and zlib \
                  (Debian: apt-get install clang llvm libelf-dev zlib1g-dev m4 pkg-config make); \
                  `cargo build --no-default-features` builds without AF_XDP"
             ));

@@ -144,6 +144,8 @@ pub struct SourceCounters {
     pub nic_dropped: u64,
     /// Packet socket: frames the kernel dropped because the ring was full.
     pub kernel_dropped: u64,
+    /// AF_XDP: frames whose own time stamp was asked for and not had; they have their batch's.
+    pub unstamped: u64,
     /// Frames that could not be read from a damaged input (0 or 1).
     pub damaged: u64,
 }

@@ -232,8 +232,11 @@ impl PacketSocket {
                 tracing::warn!(interface = %found.name, "not bound again: {error}");
                 return;
             }
-            if self.promiscuous.is_some() {
-                self.promiscuous = Promiscuous::hold(found.index).ok();
+            // This may run without the privilege that another packet socket would take.
+            if let Some(promiscuous) = &self.promiscuous
+                && let Err(error) = promiscuous.also(found.index)
+            {
+                tracing::warn!(interface = %found.name, "promiscuous mode refused: {error}");
             }
             if self.baseline.is_some() {
                 self.before = self.counters();

@@ -102,6 +102,7 @@ fn add_capture(sum: &mut CaptureSide, snapshot: &Snapshot) {
     sum.kernel_dropped += source.kernel_dropped;
     sum.filtered += source.filtered;
     sum.delivered += source.delivered;
+    sum.unstamped += source.unstamped;
     sum.damaged += source.damaged;
 }
 

@@ -44,6 +44,8 @@ pub struct CaptureSide {
     pub filtered: u64,
     /// Frames given to the meter.
     pub delivered: u64,
+    /// Frames that were to have a time of their own and have their batch's. Delivered: in no sum.
+    pub unstamped: u64,
     /// Records of a capture file that could not be read.
     pub damaged: u64,
 }
@@ -301,6 +303,7 @@ impl fmt::Display for Ledger {
         lines.some("not selected by the filter", capture.filtered)?;
         lines.some("damaged", capture.damaged)?;
         lines.line("frames delivered", capture.delivered)?;
+        lines.some("  without a time of their own", capture.unstamped)?;
         lines.section("packets")?;
         lines.line("metered", parse.metered)?;
         lines.some("inner, metered too", parse.inner)?;

@@ -18,6 +18,7 @@ const ETHTOOL_MSG_FEATURES_GET: u8 = 11;
 const ETHTOOL_MSG_FEATURES_SET: u8 = 12;
 const ETHTOOL_MSG_RINGS_GET: u8 = 15;
 const ETHTOOL_MSG_CHANNELS_GET: u8 = 17;
+const ETHTOOL_MSG_TSINFO_GET: u8 = 25;
 const ETHTOOL_MSG_RSS_GET: u8 = 38;
 
 /// Attribute types (`linux/ethtool_netlink.h`).
@@ -78,6 +79,18 @@ pub const FLOW_TYPES: [(u32, &str); 6] =
 
 /// Source and destination address (RXH_IP_SRC, RXH_IP_DST), and nothing else.
 pub const HASH_ADDRESSES: u64 = 1 << 4 | 1 << 5;
+
+/// What a NIC stamps with its time (`struct hwtstamp_config`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamping {
+    /// HWTSTAMP_TX_ value.
+    pub sent: u32,
+    /// HWTSTAMP_FILTER_ value: 0 none, 1 every frame, others only those of PTP or NTP.
+    pub received: u32,
+}
+
+/// HWTSTAMP_FILTER_ALL.
+pub const STAMP_EVERY_FRAME: u32 = 1;
 
 /// ethtool for one interface.
 #[derive(Debug)]
@@ -217,6 +230,33 @@ impl Ethtool {
         option::ethtool(self.socket.as_fd(), &self.name, &mut request)
     }
 
+    /// Number of the NIC's clock: `/dev/ptpN`.
+    #[must_use]
+    pub fn ptp_clock(&mut self) -> Option<u32> {
+        const PHC_INDEX: u16 = 5;
+        number(&self.get(ETHTOOL_MSG_TSINFO_GET)?, PHC_INDEX)
+    }
+
+    /// What the NIC stamps with its time.
+    #[must_use]
+    pub fn stamping(&self) -> Option<Stamping> {
+        const SIOCGHWTSTAMP: libc::c_ulong = 0x89b1;
+        let mut config = [0; 12];
+        option::device(self.socket.as_fd(), SIOCGHWTSTAMP, &self.name, &mut config).ok()?;
+        Some(Stamping { sent: u32_at(&config, 4)?, received: u32_at(&config, 8)? })
+    }
+
+    /// Chooses what the NIC stamps. The driver may do more than asked.
+    ///
+    /// # Errors
+    /// EPERM; ERANGE or EOPNOTSUPP where the NIC cannot.
+    pub fn set_stamping(&self, stamping: Stamping) -> io::Result<()> {
+        const SIOCSHWTSTAMP: libc::c_ulong = 0x89b0;
+        let mut config: Vec<u8> =
+            [0, stamping.sent, stamping.received].into_iter().flat_map(u32::to_ne_bytes).collect();
+        option::device(self.socket.as_fd(), SIOCSHWTSTAMP, &self.name, &mut config)
+    }
+
     /// The driver's own statistics by name (`ethtool -S`), in its order. `None`: it has none.
     #[must_use]
     pub fn statistics(&self) -> Option<Vec<(String, u64)>> {
@@ -308,6 +348,8 @@ pub struct XdpFeatures {
     pub multi_buffer: bool,
     /// Buffers a zero-copy frame may have; 1: no multi-buffer.
     pub zero_copy_buffers: u32,
+    /// The NIC's receive time for programs (`bpf_xdp_metadata_rx_timestamp`).
+    pub receive_time: bool,
 }
 
 /// Asks the driver of the interface. `None`: the kernel is too old to say.
@@ -317,6 +359,8 @@ pub fn xdp_features(interface: &Interface) -> Option<XdpFeatures> {
     const IFINDEX: u16 = 1;
     const XDP_FEATURES: u16 = 3;
     const XDP_ZC_MAX_SEGS: u16 = 4;
+    const XDP_RX_METADATA_FEATURES: u16 = 5;
+    const TIMESTAMP: u64 = 1;
     const BASIC_AND_REDIRECT: u64 = 1 | 1 << 1;
     const XSK_ZEROCOPY: u64 = 1 << 3;
     const RX_SG: u64 = 1 << 5;
@@ -329,5 +373,8 @@ pub fn xdp_features(interface: &Interface) -> Option<XdpFeatures> {
         zero_copy: bits & XSK_ZEROCOPY != 0,
         multi_buffer: bits & RX_SG != 0,
         zero_copy_buffers: number(&answer, XDP_ZC_MAX_SEGS).unwrap_or(1),
+        receive_time: attribute(&answer, XDP_RX_METADATA_FEATURES)
+            .and_then(|value| u64_at(value, 0))
+            .is_some_and(|bits| bits & TIMESTAMP != 0),
     })
 }

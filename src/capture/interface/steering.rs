@@ -14,14 +14,15 @@
 //! - *VLAN tags stay in the frame.* AF_XDP does not show a tag that the NIC took out.
 //! - *No merging* (LRO, hardware GRO): counts and lengths are those of the wire.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::Interface;
-use super::ethtool::{Ethtool, FLOW_TYPES, HASH_ADDRESSES};
+use super::ethtool::{Ethtool, FLOW_TYPES, HASH_ADDRESSES, STAMP_EVERY_FRAME, Stamping};
 
 /// Features that are turned off.
 const OFF: [&str; 3] = ["rx-vlan-hw-parse", "rx-lro", "rx-gro-hw"];
@@ -45,6 +46,19 @@ enum Old {
     Key(Vec<u8>),
     /// A file of the interface in sysfs.
     Sysfs(String, String),
+    /// What the NIC stamped with its time: sent and received frames.
+    Stamping(u32, u32),
+}
+
+/// What a capture wants of an interface, besides VLAN tags left in and nothing merged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Hash on addresses only: there are several queues.
+    pub(crate) addresses_only: bool,
+    /// Interrupts deferred, for busy polling.
+    pub(crate) defer_interrupts: bool,
+    /// The NIC's time on every frame.
+    pub(crate) stamp_every_frame: bool,
 }
 
 /// What is on disk.
@@ -73,11 +87,15 @@ pub(crate) struct Steering {
     interface: Interface,
     /// Whether the record could be written: without it a crash cannot be mended.
     recorded: bool,
+    /// The record, open: it can be emptied after the process has become a user who may not remove it.
+    on_disk: Option<File>,
+    /// Files of sysfs, open for the same reason.
+    files: Vec<(String, File)>,
 }
 
 impl Steering {
     /// Changes what has to be changed; what a driver refuses is reported in the log and left.
-    pub(crate) fn apply(interface: &Interface, queues: u32, defer_interrupts: bool) -> Self {
+    pub(crate) fn apply(interface: &Interface, wanted: Wanted) -> Self {
         let path = record_path(interface);
         // What a crashed probe left: its old values are the ones to go back to.
         if let Err(error) = restore(interface) {
@@ -90,14 +108,24 @@ impl Steering {
             process: rustix::process::getpid().as_raw_nonzero().get(),
             old: Vec::new(),
         };
-        let mut steering = Self { record, path, interface: interface.clone(), recorded: true };
+        let mut steering = Self {
+            record,
+            path,
+            interface: interface.clone(),
+            recorded: true,
+            on_disk: None,
+            files: Vec::new(),
+        };
         if let Ok(mut ethtool) = Ethtool::open(interface) {
             steering.turn_off(&mut ethtool);
-            if queues > 1 {
+            if wanted.addresses_only {
                 steering.hash_addresses(&mut ethtool);
             }
+            if wanted.stamp_every_frame {
+                steering.stamp_every_frame(&ethtool);
+            }
         }
-        if defer_interrupts {
+        if wanted.defer_interrupts {
             steering.defer_interrupts();
         }
         steering
@@ -134,12 +162,25 @@ impl Steering {
         }
     }
 
+    fn stamp_every_frame(&mut self, ethtool: &Ethtool) {
+        let Some(old) = ethtool.stamping() else { return };
+        if old.received != STAMP_EVERY_FRAME {
+            self.remember(Old::Stamping(old.sent, old.received));
+            let wanted = Stamping { received: STAMP_EVERY_FRAME, ..old };
+            self.report("the NIC's time on every frame", ethtool.set_stamping(wanted));
+        }
+    }
+
     fn defer_interrupts(&mut self) {
         for (name, value) in DEFER_INTERRUPTS {
             let Some(old) = read_sysfs(&self.interface, name) else { continue };
             if old != value {
                 self.remember(Old::Sysfs(name.to_owned(), old));
-                let result = write_sysfs(&self.interface, name, value);
+                let result = open_sysfs(&self.interface, name).and_then(|file| {
+                    file.write_all_at(value.as_bytes(), 0)?;
+                    self.files.push((name.to_owned(), file));
+                    Ok(())
+                });
                 self.report(&format!("{name} {value}"), result);
             }
         }
@@ -148,9 +189,14 @@ impl Steering {
     /// Writes the old value down. To be called before the change.
     fn remember(&mut self, old: Old) {
         self.record.old.push(old);
-        if let Err(error) = write(&self.path, &self.record)
-            && self.recorded
-        {
+        let error = match write(&self.path, &self.record) {
+            Ok(file) => {
+                self.on_disk = Some(file);
+                return;
+            }
+            Err(error) => error,
+        };
+        if self.recorded {
             self.recorded = false;
             tracing::warn!(
                 interface = %self.interface.name,
@@ -175,8 +221,14 @@ impl Steering {
 
 impl Drop for Steering {
     fn drop(&mut self) {
-        take_back(&self.interface, &self.record);
-        let _ = fs::remove_file(&self.path);
+        let (_, all) = take_back(&self.interface, &self.record, &self.files);
+        // What could not be given back stays written down, for `sixtap doctor --restore`.
+        if all
+            && fs::remove_file(&self.path).is_err()
+            && let Some(file) = &self.on_disk
+        {
+            let _ = file.set_len(0);
+        }
     }
 }
 
@@ -191,6 +243,11 @@ pub fn restore(interface: &Interface) -> io::Result<Vec<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
+    if text.is_empty() {
+        // Given back by a process that might not remove it.
+        let _ = fs::remove_file(&path);
+        return Ok(Vec::new());
+    }
     let record: Record = serde_json::from_str(&text)?;
     if !record.is_of(interface) {
         // Of an interface that is gone, and its settings with it.
@@ -204,7 +261,13 @@ pub fn restore(interface: &Interface) -> io::Result<Vec<String>> {
             record.process
         )));
     }
-    let lines = take_back(interface, &record);
+    let (lines, all) = take_back(interface, &record, &[]);
+    if !all {
+        return Err(io::Error::other(format!(
+            "only part of it could be set back ({}); it takes CAP_NET_ADMIN",
+            if lines.is_empty() { "nothing".to_owned() } else { lines.join(", ") }
+        )));
+    }
     fs::remove_file(&path)?;
     Ok(lines)
 }
@@ -217,10 +280,15 @@ pub fn is_left_changed(interface: &Interface) -> bool {
         .is_ok_and(|record: Record| record.is_of(interface) && !is_alive(record.process))
 }
 
-/// Sets the old values, last change first.
-fn take_back(interface: &Interface, record: &Record) -> Vec<String> {
-    let Ok(mut ethtool) = Ethtool::open(interface) else { return Vec::new() };
+/// Sets the old values, last change first. Gives what was set back, and whether that was all of it.
+fn take_back(
+    interface: &Interface,
+    record: &Record,
+    files: &[(String, File)],
+) -> (Vec<String>, bool) {
+    let Ok(mut ethtool) = Ethtool::open(interface) else { return (Vec::new(), false) };
     let mut lines = Vec::new();
+    let mut all = true;
     for old in record.old.iter().rev() {
         let (line, result) = match old {
             Old::Feature(name) => (format!("{name} on"), ethtool.set_feature(name, true)),
@@ -236,19 +304,29 @@ fn take_back(interface: &Interface, record: &Record) -> Vec<String> {
             }
             Old::Key(key) => ("hash key".to_owned(), ethtool.set_hash_key(key)),
             Old::Sysfs(name, value) => {
-                (format!("{name} {value}"), write_sysfs(interface, name, value))
+                let open = files.iter().find(|(found, _)| found == name);
+                let result = match open {
+                    Some((_, file)) => file.write_all_at(value.as_bytes(), 0),
+                    None => write_sysfs(interface, name, value),
+                };
+                (format!("{name} {value}"), result)
             }
+            &Old::Stamping(sent, received) => (
+                "what the NIC stamps".to_owned(),
+                ethtool.set_stamping(Stamping { sent, received }),
+            ),
         };
         match result {
             Ok(()) => lines.push(line),
             // An interface that is gone has no settings to take back.
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
             Err(error) => {
+                all = false;
                 tracing::warn!(interface = %interface.name, "not set back: {line} ({error})");
             }
         }
     }
-    lines
+    (lines, all)
 }
 
 /// Signal 0 reaches a process that exists; so does a refusal.
@@ -266,13 +344,15 @@ fn record_path(interface: &Interface) -> PathBuf {
 }
 
 /// By a second file and a rename, so that a record is whole or not there.
-fn write(path: &Path, record: &Record) -> io::Result<()> {
+fn write(path: &Path, record: &Record) -> io::Result<File> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
     let fresh = path.with_extension("new");
-    fs::write(&fresh, serde_json::to_vec(record)?)?;
-    fs::rename(&fresh, path)
+    let mut file = File::create(&fresh)?;
+    file.write_all(&serde_json::to_vec(record)?)?;
+    fs::rename(&fresh, path)?;
+    Ok(file)
 }
 
 /// A file of the interface, if `/sys` shows this network namespace.
@@ -287,8 +367,12 @@ fn read_sysfs(interface: &Interface, name: &str) -> Option<String> {
 }
 
 fn write_sysfs(interface: &Interface, name: &str, value: &str) -> io::Result<()> {
+    open_sysfs(interface, name)?.write_all_at(value.as_bytes(), 0)
+}
+
+fn open_sysfs(interface: &Interface, name: &str) -> io::Result<File> {
     let path = sysfs(interface, name).ok_or(io::ErrorKind::NotFound)?;
-    fs::write(path, value)
+    File::options().write(true).open(path)
 }
 
 #[cfg(test)]
@@ -307,6 +391,7 @@ mod tests {
                 Old::Hash(6, 0xf0),
                 Old::Key(vec![1, 2, 3]),
                 Old::Sysfs("gro_flush_timeout".to_owned(), "0".to_owned()),
+                Old::Stamping(0, 12),
             ],
         };
         let directory = tempfile::tempdir().expect("directory");

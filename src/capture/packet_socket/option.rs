@@ -119,6 +119,20 @@ pub(crate) fn bind_packet(socket: BorrowedFd<'_>, interface: u32) -> io::Result<
 /// The kernel's errno: EOPNOTSUPP where the driver does not know the request.
 pub(crate) fn ethtool(socket: BorrowedFd<'_>, interface: &str, data: &mut [u8]) -> io::Result<()> {
     const SIOCETHTOOL: libc::c_ulong = 0x8946;
+    device(socket, SIOCETHTOOL, interface, data)
+}
+
+/// One request about an interface, of those whose `struct ifreq` points at a structure. `data` is that structure, overwritten by the
+/// answer.
+///
+/// # Errors
+/// The kernel's errno.
+pub(crate) fn device(
+    socket: BorrowedFd<'_>,
+    number: libc::c_ulong,
+    interface: &str,
+    data: &mut [u8],
+) -> io::Result<()> {
     /// `struct ifreq` as this request uses it.
     #[repr(C)]
     struct Request {
@@ -136,7 +150,7 @@ pub(crate) fn ethtool(socket: BorrowedFd<'_>, interface: &str, data: &mut [u8]) 
     let mut request = Request { name, data: room.as_mut_ptr(), rest: [0; 16] };
     // SAFETY: the kernel reads the request, and reads and writes at most the structure of the command at `data`, which is
     // shorter than `room`; both live until the call returns.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) };
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), number as _, &raw mut request) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }

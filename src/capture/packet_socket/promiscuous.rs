@@ -16,7 +16,7 @@ const PACKET_MR_PROMISC: u16 = 1;
 /// Holds an interface in promiscuous mode.
 #[derive(Debug)]
 pub(crate) struct Promiscuous {
-    _socket: OwnedFd,
+    socket: OwnedFd,
 }
 
 impl Promiscuous {
@@ -27,11 +27,20 @@ impl Promiscuous {
     pub(crate) fn hold(interface: u32) -> io::Result<Self> {
         let socket =
             socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        let held = Self { socket };
+        held.also(interface)?;
+        Ok(held)
+    }
+
+    /// Asks for it on another interface too: the same one, made anew. Takes no privilege.
+    ///
+    /// # Errors
+    /// The interface is gone.
+    pub(crate) fn also(&self, interface: u32) -> io::Result<()> {
         // struct packet_mreq: ifindex (int), type, address length (unsigned short each), address (8 octets, not used).
         let mut request = [0; 16];
         request[..4].copy_from_slice(&interface.to_ne_bytes());
         request[4..6].copy_from_slice(&PACKET_MR_PROMISC.to_ne_bytes());
-        option::set(socket.as_fd(), libc::SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request)?;
-        Ok(Self { _socket: socket })
+        option::set(self.socket.as_fd(), libc::SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request)
     }
 }

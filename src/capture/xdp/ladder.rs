@@ -9,7 +9,7 @@ use super::mode::LADDER;
 use super::plan::LINK_HEADERS;
 use super::program::Program;
 use super::queue::{Queue, Shape};
-use super::{Mode, Options, Require, StepDown, permit};
+use super::{Mode, Options, Require, StepDown, Timestamps, permit};
 
 /// Tries the modes from the best down until all queues have a socket and the program sits.
 pub(super) fn climb(
@@ -20,8 +20,13 @@ pub(super) fn climb(
     shape: Shape,
 ) -> Result<(Mode, Vec<StepDown>, Vec<Queue>), CaptureError> {
     let mut steps: Vec<StepDown> = Vec::new();
-    let wanted =
-        |mode: &Mode| mode.satisfies(options.require) && !(mode.zero_copy && options.no_zero_copy);
+    let for_one_device = matches!(options.timestamps, Timestamps::Nic(_));
+    let wanted = |mode: &Mode| {
+        mode.satisfies(options.require)
+            && !(mode.zero_copy && options.no_zero_copy)
+            // The kernel attaches a program that calls a driver's functions in that driver only.
+            && (mode.native || !for_one_device)
+    };
     for mode in LADDER.into_iter().filter(wanted) {
         let largest = interface.mtu.saturating_add(LINK_HEADERS);
         if !mode.multi_buffer
@@ -57,6 +62,25 @@ pub(super) fn climb(
     )))
 }
 
+/// Opens one more queue of an interface that is captured in `mode`.
+///
+/// # Errors
+/// Why not, in words.
+pub(super) fn open_queue(
+    options: &Options,
+    interface: &Interface,
+    program: &Program,
+    queue: u32,
+    shape: Shape,
+    mode: Mode,
+) -> Result<Queue, String> {
+    match socket(options, interface, program, queue, shape, mode) {
+        Ok(socket) => Ok(socket),
+        Err(Obstacle::Mode(reason)) => Err(reason),
+        Err(Obstacle::All(error)) => Err(error.to_string()),
+    }
+}
+
 /// Why a mode cannot be had: for itself, or because nothing can.
 enum Obstacle {
     Mode(String),
@@ -73,25 +97,37 @@ fn set_up(
 ) -> Result<Vec<Queue>, Obstacle> {
     let mut sockets = Vec::with_capacity(queues.len());
     for &queue in queues {
-        let socket = bind_patiently(&interface.name, queue, shape, mode)
-            .map_err(|error| bind_failed(&error, interface, queue, mode, shape))?;
-        if let Some(busy_poll) = options.busy_poll {
-            socket.set_busy_poll(busy_poll).map_err(|error| {
-                Obstacle::All(CaptureError::Environment(format!(
-                    "{}: busy polling refused ({error}): it takes Linux 5.11 and CAP_NET_ADMIN",
-                    interface.name
-                )))
-            })?;
-        }
-        program.give(queue, socket.descriptor()).map_err(|error| {
-            Obstacle::Mode(format!("queue {queue} not put into the XSKMAP: {error}"))
-        })?;
-        sockets.push(socket);
+        sockets.push(socket(options, interface, program, queue, shape, mode)?);
     }
     match program.attach(interface.index, mode.attach()) {
         Ok(()) => Ok(sockets),
         Err(error) => Err(attach_failed(&error, interface)),
     }
+}
+
+/// A socket with its fill ring filled, in the XSKMAP.
+fn socket(
+    options: &Options,
+    interface: &Interface,
+    program: &Program,
+    queue: u32,
+    shape: Shape,
+    mode: Mode,
+) -> Result<Queue, Obstacle> {
+    let socket = bind_patiently(&interface.name, queue, shape, mode)
+        .map_err(|error| bind_failed(&error, interface, queue, mode, shape))?;
+    if let Some(busy_poll) = options.busy_poll {
+        socket.set_busy_poll(busy_poll).map_err(|error| {
+            Obstacle::All(CaptureError::Environment(format!(
+                "{}: busy polling refused ({error}): it takes Linux 5.11 and CAP_NET_ADMIN",
+                interface.name
+            )))
+        })?;
+    }
+    program.give(queue, socket.descriptor()).map_err(|error| {
+        Obstacle::Mode(format!("queue {queue} not put into the XSKMAP: {error}"))
+    })?;
+    Ok(socket)
 }
 
 /// The kernel frees a queue and its locked memory some time after the last socket was closed: that of a mode tried before, or of

@@ -14,28 +14,35 @@
 //! - The program is detached before any socket is closed ([`Attachment`]'s field order).
 //! - Every frame the program redirected is lent, or in exactly one of the socket's loss counters.
 
+mod group;
 mod keeper;
 mod ladder;
+mod memory;
 mod mode;
 pub mod permit;
 mod plan;
 mod program;
 mod queue;
 mod source;
+mod stamp;
 
+pub use group::{Group, share};
 pub use mode::{Mode, Require, StepDown};
 pub use source::XdpSource;
+pub use stamp::{NicClock, Timestamps};
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::CaptureError;
 use super::interface::Interface;
 use super::interface::baseline::Baseline;
-use super::interface::steering::Steering;
+use super::interface::steering::{Steering, Wanted};
 use super::packet_socket::promiscuous::Promiscuous;
 use keeper::Keeper;
 use program::Program;
-use queue::Queue;
+use queue::{Queue, Shape};
+use stamp::Clock;
 
 /// What to capture, and how good it has to be.
 #[derive(Clone, Debug)]
@@ -62,6 +69,8 @@ pub struct Options {
     pub prepare: bool,
     /// Drive the NIC from the worker instead of by interrupts.
     pub busy_poll: Option<BusyPoll>,
+    /// Where time stamps come from.
+    pub timestamps: Timestamps,
 }
 
 /// Busy polling (`SO_PREFER_BUSY_POLL`, kernel 5.11 on): the worker's own processor runs the driver.
@@ -96,6 +105,7 @@ impl Options {
             huge_pages: true,
             prepare: true,
             busy_poll: None,
+            timestamps: Timestamps::Batch,
         }
     }
 }
@@ -111,8 +121,18 @@ pub(crate) struct Attachment {
     baseline: Baseline,
     mode: Mode,
     steps: Vec<StepDown>,
-    /// Queues that have a source, ascending.
-    queues: Vec<u32>,
+    shape: Shape,
+    clock: Clock,
+    /// The queue whose source reports what belongs to the whole interface.
+    speaker: u32,
+    /// Queues that have a source.
+    queues: Mutex<BTreeSet<u32>>,
+}
+
+impl Attachment {
+    fn queues(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Opens every queue asked for, in the best mode that all of them can have.
@@ -144,8 +164,12 @@ pub fn open(options: &Options) -> Result<Vec<XdpSource>, CaptureError> {
 
 /// Sets what the capture wants of the NIC, if it may.
 fn steer(options: &Options, interface: &Interface) -> Option<Steering> {
-    let queues = plan::receive_queues(interface);
-    options.prepare.then(|| Steering::apply(interface, queues, options.busy_poll.is_some()))
+    let wanted = Wanted {
+        addresses_only: plan::receive_queues(interface) > 1,
+        defer_interrupts: options.busy_poll.is_some(),
+        stamp_every_frame: matches!(options.timestamps, Timestamps::Nic(_)),
+    };
+    options.prepare.then(|| Steering::apply(interface, wanted))
 }
 
 /// Sockets on all queues, the program attached.
@@ -156,7 +180,9 @@ fn establish(
 ) -> Result<(Arc<Attachment>, Vec<Queue>), CaptureError> {
     let shape = plan::shape(options, &interface)?;
     let highest = queues.iter().copied().max().unwrap_or(0);
-    let program = Program::load(interface.receive_queues_at_most.max(highest + 1))
+    let clock = Clock::open(options.timestamps, &interface)?;
+    let most_queues = interface.receive_queues_at_most.max(highest + 1);
+    let program = Program::load(interface.index, most_queues, options.timestamps)
         .map_err(|error| permit::load_failed(&error))?;
     let baseline = Baseline::of(&interface);
     let (mode, steps, sockets) = ladder::climb(options, &interface, &program, queues, shape)?;
@@ -174,8 +200,15 @@ fn establish(
     }
     tracing::info!(
         interface = %interface.name, driver = interface.driver(), queues = queues.len(),
-        frame_size = shape.frame_size, frames = shape.frames, ring = shape.rx_ring, "AF_XDP mode: {mode}"
+        frame_size = shape.frame_size, frames = shape.frames, ring = shape.rx_ring, node = shape.node, "AF_XDP mode: {mode}"
     );
+    if !mode.multi_buffer && interface.mtu.saturating_add(plan::LINK_HEADERS) > shape.room() {
+        tracing::warn!(
+            interface = %interface.name, mtu = interface.mtu,
+            "frames above {} octets will be lost and counted as dropped: neither kernel nor driver takes several buffers; `ip link set {} mtu {}` where none are that long, or --packet-socket",
+            shape.room(), interface.name, shape.room() - plan::LINK_HEADERS
+        );
+    }
     let attachment = Attachment {
         program,
         closed: Mutex::new(Vec::new()),
@@ -183,7 +216,10 @@ fn establish(
         baseline,
         mode,
         steps,
-        queues: queues.to_vec(),
+        shape,
+        clock,
+        speaker: queues.iter().copied().min().unwrap_or(0),
+        queues: Mutex::new(queues.iter().copied().collect()),
         interface,
     };
     Ok((Arc::new(attachment), sockets))

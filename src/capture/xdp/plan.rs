@@ -7,6 +7,7 @@ use super::super::interface::ethtool::Ethtool;
 use super::super::{BATCH, CaptureError};
 use super::Options;
 use super::queue::Shape;
+use super::stamp::{STAMP, Timestamps};
 
 /// The queues asked for, ascending, each of which must be there.
 pub(super) fn queues(options: &Options, interface: &Interface) -> Result<Vec<u32>, CaptureError> {
@@ -55,6 +56,11 @@ pub(super) fn shape(options: &Options, interface: &Interface) -> Result<Shape, C
         rx_ring: options.ring,
         frames: 0,
         huge_pages: options.huge_pages,
+        node: interface.numa_node(),
+        stamp: match options.timestamps {
+            Timestamps::Batch => 0,
+            Timestamps::Packet | Timestamps::Nic(_) => STAMP as u32,
+        },
     };
     let frame_size = match options.frame_size {
         Some(size @ (2048 | 4096)) => size,

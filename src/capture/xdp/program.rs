@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
+use super::stamp::Timestamps;
 use libbpf_rs::{MapCore, MapFlags, MapHandle, ObjectBuilder, PrintLevel, libbpf_sys};
 
 /// libbpf reads the object as 64-bit ELF structures in place.
@@ -16,8 +17,10 @@ struct Aligned<T: ?Sized>(T);
 
 static OBJECT: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/sixtap.bpf.o")));
+static NIC_OBJECT: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/sixtap_nic.bpf.o")));
 
-/// `struct counters` of bpf/sixtap.bpf.c.
+/// `struct counters` of bpf/sixtap.h.
 const COUNTERS: usize = 4 * size_of::<u64>();
 
 /// Where the program sits.
@@ -47,14 +50,31 @@ pub(super) struct Program {
 
 impl Program {
     /// Loads the program for an interface with at most that many receive queues.
-    pub(super) fn load(queues: u32) -> Result<Self, libbpf_rs::Error> {
+    pub(super) fn load(
+        interface: u32,
+        queues: u32,
+        timestamps: Timestamps,
+    ) -> Result<Self, libbpf_rs::Error> {
         static PRINT: Once = Once::new();
         PRINT.call_once(|| {
             libbpf_rs::set_print(Some((PrintLevel::Info, |_, line| {
                 tracing::debug!(target: "libbpf", "{}", line.trim_end());
             })));
         });
-        let mut object = ObjectBuilder::default().open_memory(&OBJECT.0)?;
+        let (octets, name) = match timestamps {
+            Timestamps::Batch => (&OBJECT.0, "sixtap"),
+            Timestamps::Packet => (&OBJECT.0, "sixtap_clock"),
+            Timestamps::Nic(_) => (&NIC_OBJECT.0, "sixtap_nic"),
+        };
+        let mut object = ObjectBuilder::default().open_memory(octets)?;
+        for mut program in object.progs_mut() {
+            program.set_autoload(program.name() == name);
+            if let Timestamps::Nic(_) = timestamps {
+                // It calls a function of that device's driver.
+                program.set_ifindex(interface);
+                program.set_flags(libbpf_sys::BPF_F_XDP_DEV_BOUND_ONLY);
+            }
+        }
         for mut map in object.maps_mut() {
             map.set_max_entries(queues)?;
         }
@@ -72,7 +92,7 @@ impl Program {
         }
         let program = object
             .progs_mut()
-            .next()
+            .find(|program| program.name() == name)
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?
             .as_fd()
             .try_clone_to_owned()?;

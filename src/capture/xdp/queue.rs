@@ -25,6 +25,7 @@ use xsk_rs::umem::{CompQueue, FillQueue, Umem};
 
 use super::super::packet_socket::option;
 use super::BusyPoll;
+use super::memory::Near;
 
 /// Entries of the rings that a receiver has to have but does not use.
 const UNUSED_RING: u32 = 64;
@@ -44,6 +45,10 @@ pub(super) struct Shape {
     pub(super) frames: u32,
     /// Ask for huge pages first.
     pub(super) huge_pages: bool,
+    /// NUMA node of the NIC.
+    pub(super) node: Option<u32>,
+    /// Octets that the program puts before each frame.
+    pub(super) stamp: u32,
 }
 
 /// Octets that the kernel keeps free before the data of every frame (XDP_PACKET_HEADROOM).
@@ -53,7 +58,7 @@ impl Shape {
     /// Octets of frame data that one buffer takes.
     pub(super) const fn room(&self) -> u32 {
         let room = self.frame_size - KERNEL_HEADROOM - self.headroom;
-        room - room % self.granule
+        room - room % self.granule - self.stamp
     }
 }
 
@@ -88,6 +93,7 @@ impl Queue {
             .build()
             .map_err(io::Error::other)?;
         let frames = NonZeroU32::new(shape.frames).ok_or(io::ErrorKind::InvalidInput)?;
+        let near = shape.node.and_then(Near::node);
         let in_huge_pages =
             shape.huge_pages.then(|| Umem::new(umem_config, frames, true).ok()).flatten();
         let huge_pages = in_huge_pages.is_some();
@@ -95,6 +101,7 @@ impl Queue {
             Some(umem) => umem,
             None => Umem::new(umem_config, frames, false).map_err(|error| cause(&error))?,
         };
+        drop(near);
         let socket_config = SocketConfig::builder()
             .rx_queue_size(ring(shape.rx_ring)?)
             .tx_queue_size(ring(UNUSED_RING)?)
@@ -121,11 +128,6 @@ impl Queue {
     pub(super) fn take(&mut self, descriptors: &mut [FrameDesc]) -> usize {
         // SAFETY: *own frames*: the ring and the UMEM were bound to each other in `bind`.
         unsafe { self.rx.consume(descriptors) }
-    }
-
-    /// Waits until the RX ring has something, at most `milliseconds`. Wakes the driver where it asked for that.
-    pub(super) fn wait(&mut self, milliseconds: i32) -> io::Result<bool> {
-        self.rx.poll(milliseconds)
     }
 
     /// Asks the kernel to run the driver from this thread, and not by interrupts.
@@ -159,7 +161,8 @@ impl Queue {
         }
     }
 
-    fn borrowed(&self) -> BorrowedFd<'_> {
+    /// The socket, to be waited for or set.
+    pub(super) fn borrowed(&self) -> BorrowedFd<'_> {
         // SAFETY: the descriptor is the socket's, which lives as long as `self`.
         unsafe { BorrowedFd::borrow_raw(self.descriptor()) }
     }

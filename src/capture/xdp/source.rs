@@ -1,11 +1,14 @@
 //! [`XdpSource`]: one queue as a [`Source`].
 
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::time::Timespec;
 use xsk_rs::umem::frame::FrameDesc;
 
 use super::super::interface::Interface;
@@ -35,6 +38,8 @@ pub struct XdpSource {
     delivered: u64,
     /// Frames given up because they were longer than [`LARGEST_FRAME`].
     oversized: u64,
+    /// Frames whose own time was asked for and not had.
+    unstamped: u64,
     /// Counters of this attachment as they were last read.
     last: SourceCounters,
     /// Counters of attachments before this one, when the interface was away.
@@ -52,6 +57,7 @@ impl XdpSource {
         queue: Queue,
         keeper: Arc<Keeper>,
     ) -> Self {
+        let opening = keeper.opening();
         Self {
             attachment,
             number,
@@ -60,9 +66,10 @@ impl XdpSource {
             assembly: Assembly::default(),
             delivered: 0,
             oversized: 0,
+            unstamped: 0,
             last: SourceCounters::default(),
             before: SourceCounters::default(),
-            opening: 0,
+            opening,
             busy_poll: keeper.busy_poll(),
             keeper,
         }
@@ -98,41 +105,51 @@ impl XdpSource {
         self.queue.as_ref().is_some_and(|queue| queue.huge_pages)
     }
 
-    /// Takes one batch of buffers, lends the frames in them, gives the buffers back. `None`: no buffer came in time.
-    fn lend(
-        &mut self,
-        timeout: Duration,
-        sink: &mut dyn FnMut(&[Frame<'_>]),
-    ) -> Result<Option<usize>, CaptureError> {
+    /// The socket, to be waited for.
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.queue.as_ref().map(Queue::borrowed)
+    }
+
+    pub(super) const fn busy_polls(&self) -> bool {
+        self.busy_poll
+    }
+
+    /// With busy polling: runs the driver for one turn.
+    pub(super) fn drive(&self) -> Result<(), CaptureError> {
+        match &self.queue {
+            Some(queue) if self.busy_poll => {
+                queue.drive().map_err(|error| fault(&self.attachment.interface.name, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes one batch of buffers, lends the frames in them, gives the buffers back. `None`: there is no buffer.
+    #[inline]
+    fn lend(&mut self, sink: &mut dyn FnMut(&[Frame<'_>])) -> Result<Option<usize>, CaptureError> {
         let Some(queue) = &mut self.queue else { return Ok(None) };
         let fault = |error| fault(&self.attachment.interface.name, &error);
-        let mut taken = queue.take(&mut self.descriptors[..]);
+        let taken = queue.take(&mut self.descriptors[..]);
         if taken == 0 {
-            if self.busy_poll {
-                queue.drive().map_err(fault)?;
-                taken = queue.take(&mut self.descriptors[..]);
-            }
-            if taken == 0 {
-                let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-                queue.wait(milliseconds).map_err(fault)?;
-                taken = queue.take(&mut self.descriptors[..]);
-            }
-            if taken == 0 {
-                self.change_over();
-                return Ok(None);
-            }
+            return Ok(None);
         }
         let descriptors = &self.descriptors[..taken];
-        let time = now();
+        let reading = self.attachment.clock.read();
         let interface = self.attachment.interface.index;
-        let frame = |data| whole_frame(data, interface, time);
+        let mut unstamped = 0;
+        let mut frame = |octets| {
+            let (data, time, late) = reading.frame(octets);
+            unstamped += u64::from(late);
+            whole_frame(data, interface, time)
+        };
         let mut frames = ArrayVec::<Frame<'_>, BATCH>::new();
         if self.assembly.is_idle() && !descriptors.iter().any(FrameDesc::has_more_frames) {
             frames.extend(descriptors.iter().map(|descriptor| frame(queue.data(descriptor))));
         } else {
             self.oversized += self.assembly.add(descriptors, queue);
-            frames.extend(self.assembly.frames().map(frame));
+            frames.extend(self.assembly.frames().map(&mut frame));
         }
+        self.unstamped += unstamped;
         let lent = frames.len();
         if lent > 0 {
             sink(&frames);
@@ -146,7 +163,7 @@ impl XdpSource {
 
     /// Goes over to the sockets of a new opening, if there is one. To be called when the ring is empty, so that nothing is left in
     /// the old one.
-    fn change_over(&mut self) {
+    pub(super) fn change_over(&mut self) {
         let opening = self.keeper.opening();
         if opening == self.opening {
             return;
@@ -160,6 +177,35 @@ impl XdpSource {
         self.attachment = attachment;
         self.queue = Some(queue);
         self.assembly = Assembly::default();
+    }
+
+    /// [`Self::lend`] until a frame is whole.
+    #[inline]
+    pub(super) fn lend_whole(
+        &mut self,
+        sink: &mut dyn FnMut(&[Frame<'_>]),
+    ) -> Result<Option<usize>, CaptureError> {
+        loop {
+            match self.lend(sink)? {
+                // Buffers of a frame that is not whole yet: its rest is in the ring already or comes at once.
+                Some(0) => {}
+                lent => return Ok(lent),
+            }
+        }
+    }
+
+    /// Takes over a queue that the interface has got since, if no other worker has. `seen`: how many were looked at before.
+    #[inline]
+    pub(super) fn adopt(&self, seen: &mut u64) -> Option<Self> {
+        let there_are = self.keeper.more();
+        if there_are == *seen {
+            return None;
+        }
+        *seen = there_are;
+        let (number, attachment, queue) = self.keeper.claim_more()?;
+        // There may be others.
+        *seen = 0;
+        Some(Self::new(attachment, number, queue, Arc::clone(&self.keeper)))
     }
 
     /// Hands the socket over to be closed when the program is detached.
@@ -189,7 +235,7 @@ impl XdpSource {
 
     /// Whether this is the source that reports what belongs to the whole interface.
     fn speaks_for_interface(&self) -> bool {
-        self.attachment.queues.first() == Some(&self.number)
+        self.attachment.speaker == self.number
     }
 
     /// The program's counters of this queue; the first source adds the queues that have none.
@@ -197,8 +243,9 @@ impl XdpSource {
         let attachment = &self.attachment;
         let mut sum = attachment.program.counters(self.number)?;
         if self.speaks_for_interface() {
+            let with_source = attachment.queues().clone();
             let others = (0..attachment.interface.receive_queues_at_most)
-                .filter(|queue| attachment.queues.binary_search(queue).is_err());
+                .filter(|queue| !with_source.contains(queue));
             for queue in others {
                 let other = attachment.program.counters(queue)?;
                 sum.seen += other.seen;
@@ -235,14 +282,21 @@ impl Source for XdpSource {
         timeout: Duration,
         sink: &mut dyn FnMut(&[Frame<'_>]),
     ) -> Result<Poll, CaptureError> {
-        loop {
-            match self.lend(timeout, sink)? {
-                // Buffers of a frame that is not whole yet: its rest is in the ring already or comes at once.
-                Some(0) => {}
-                Some(lent) => return Ok(Poll::Frames(lent)),
-                None => return Ok(Poll::Idle),
+        if let Some(lent) = self.lend_whole(sink)? {
+            return Ok(Poll::Frames(lent));
+        }
+        if self.busy_poll {
+            self.drive()?;
+            if let Some(lent) = self.lend_whole(sink)? {
+                return Ok(Poll::Frames(lent));
             }
         }
+        wait(std::iter::once(&*self), timeout)?;
+        if let Some(lent) = self.lend_whole(sink)? {
+            return Ok(Poll::Frames(lent));
+        }
+        self.change_over();
+        Ok(Poll::Idle)
     }
 
     fn stop(&mut self) -> bool {
@@ -256,6 +310,7 @@ impl Source for XdpSource {
         add(&mut counters, &self.last);
         counters.delivered = self.delivered;
         counters.dropped += self.oversized;
+        counters.unstamped = self.unstamped;
         counters
     }
 
@@ -282,8 +337,28 @@ impl Drop for XdpSource {
     }
 }
 
+/// Waits until one of the sources' sockets has frames; wakes the drivers that asked for it.
+pub(super) fn wait<'a>(
+    sources: impl Iterator<Item = &'a XdpSource>,
+    timeout: Duration,
+) -> Result<(), CaptureError> {
+    let timeout = Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+    let mut name = "";
+    let mut sockets: Vec<PollFd<'_>> = sources
+        .filter_map(|source| {
+            name = &source.attachment.interface.name;
+            source.socket()
+        })
+        .map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN))
+        .collect();
+    match poll(&mut sockets, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(fault(name, &error.into())),
+    }
+}
+
 /// Adds the counters that belong to an attachment.
-fn add(sum: &mut SourceCounters, more: &SourceCounters) {
+pub(super) fn add(sum: &mut SourceCounters, more: &SourceCounters) {
     sum.program_seen += more.program_seen;
     sum.program_redirected += more.program_redirected;
     sum.program_passed += more.program_passed;
@@ -307,13 +382,6 @@ fn fault(interface: &str, error: &std::io::Error) -> CaptureError {
 fn whole_frame(data: &[u8], interface: u32, time: Timestamp) -> Frame<'_> {
     let wire_length = u32::try_from(data.len()).unwrap_or(u32::MAX);
     Frame { data, wire_length, interface, link: LinkType::Ethernet, time }
-}
-
-/// One clock reading a batch.
-fn now() -> Timestamp {
-    let now = clock_gettime(ClockId::Realtime);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    Timestamp::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Frames of several buffers (XDP_PKT_CONTD), put together in one piece of memory.

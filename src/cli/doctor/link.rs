@@ -17,6 +17,7 @@ pub(super) fn findings(interface: &Interface) -> Vec<Finding> {
         findings.extend(ring(interface, &mut ethtool));
         findings.extend(hash(interface, &mut ethtool));
         findings.extend(offloads(interface, &mut ethtool));
+        findings.push(time(interface, features, &mut ethtool));
     }
     findings.extend(memory_node(interface));
     findings.extend(left_changed(interface));
@@ -204,10 +205,11 @@ fn hash(interface: &Interface, ethtool: &mut Ethtool) -> Option<Finding> {
         return Some(Finding::better(
             TOPIC,
             text,
-            "one queue (--queues 0 with `ethtool -L`), where flows must not be split",
+            "--workers 1, where one record a flow matters more than rate",
         ));
     };
-    let symmetric = if rss.symmetric { ", symmetric" } else { "" };
+    let by_key = rss.function == "toeplitz" && is_symmetric(&rss.key);
+    let symmetric = if rss.symmetric || by_key { ", symmetric" } else { "" };
     let fields: Vec<(&str, Option<u64>)> =
         FLOW_TYPES.iter().map(|&(number, name)| (name, ethtool.hash_fields(number))).collect();
     let with_ports: Vec<&str> = fields
@@ -215,14 +217,18 @@ fn hash(interface: &Interface, ethtool: &mut Ethtool) -> Option<Finding> {
         .filter(|(_, fields)| fields.is_some_and(|fields| fields & !HASH_ADDRESSES != 0))
         .map(|&(name, _)| name)
         .collect();
+    let key = match rss.key.len() {
+        0 => String::new(),
+        octets => format!(", key of {octets} octets"),
+    };
     if with_ports.is_empty() {
         return Some(Finding::good(
             TOPIC,
-            format!("{}{symmetric}, by addresses only", rss.function),
+            format!("{}{symmetric}{key}, by addresses only", rss.function),
         ));
     }
     let text = format!(
-        "{}{symmetric}, with ports for {}: fragments and extension headers go to another queue than the rest of their flow",
+        "{}{symmetric}{key}, with ports for {}: fragments and extension headers go to another queue than the rest of their flow",
         rss.function,
         with_ports.join(", ")
     );
@@ -233,8 +239,16 @@ fn hash(interface: &Interface, ethtool: &mut Ethtool) -> Option<Finding> {
     Some(Finding::better(
         TOPIC,
         text,
-        format!("{} (the probe does it while it runs)", commands.join("; ")),
+        format!(
+            "{} (the probe does it while it runs); where the driver refuses, --workers 1",
+            commands.join("; ")
+        ),
     ))
+}
+
+/// A Toeplitz key that repeats every 16 bits gives both directions one hash.
+fn is_symmetric(key: &[u8]) -> bool {
+    key.len() >= 4 && key.iter().zip(&key[2..]).all(|(octet, later)| octet == later)
 }
 
 fn offloads(interface: &Interface, ethtool: &mut Ethtool) -> Vec<Finding> {
@@ -272,6 +286,34 @@ fn offloads(interface: &Interface, ethtool: &mut Ethtool) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether frames can have the NIC's time.
+fn time(interface: &Interface, features: Option<XdpFeatures>, ethtool: &mut Ethtool) -> Finding {
+    const TOPIC: &str = "time stamps";
+    const INSTEAD: &str =
+        "--timestamps packet: by the XDP program, some microseconds after arrival";
+    let clock = ethtool.ptp_clock();
+    match (features.is_some_and(|features| features.receive_time), clock) {
+        (true, Some(clock)) => Finding::good(
+            TOPIC,
+            format!("the NIC's own can be had (/dev/ptp{clock}): --timestamps nic"),
+        ),
+        (true, None) => Finding::better(
+            TOPIC,
+            "the driver would give the NIC's own, but there is no clock to compare it with",
+            INSTEAD,
+        ),
+        (false, clock) => {
+            let driver = interface.driver().unwrap_or_else(|| "the".to_owned());
+            let has = if clock.is_some() { "has a clock, but" } else { "has no clock;" };
+            Finding::better(
+                TOPIC,
+                format!("the NIC {has} the {driver} driver does not give its time to XDP programs"),
+                INSTEAD,
+            )
+        }
+    }
 }
 
 fn memory_node(interface: &Interface) -> Option<Finding> {

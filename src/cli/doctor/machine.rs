@@ -14,7 +14,7 @@ pub(super) fn findings() -> Vec<Finding> {
     findings.push(locked_memory());
     findings.push(huge_pages());
     findings.extend(processors());
-    findings.extend(governor());
+    findings.push(governor());
     findings.extend(clock());
     findings
 }
@@ -159,16 +159,18 @@ fn processors() -> Vec<Finding> {
     vec![finding]
 }
 
-fn governor() -> Option<Finding> {
-    let governor = line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")?;
-    Some(match governor.as_str() {
-        "performance" => Finding::good("frequency", "governor performance"),
-        other => Finding::better(
+fn governor() -> Finding {
+    match line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").as_deref() {
+        None => {
+            Finding::good("frequency", "not governed by this kernel (a virtual machine, or fixed)")
+        }
+        Some("performance") => Finding::good("frequency", "governor performance"),
+        Some(other) => Finding::better(
             "frequency",
             format!("governor {other}: the first packets of a burst meet a slow processor"),
             "cpupower frequency-set --governor performance",
         ),
-    })
+    }
 }
 
 fn clock() -> Option<Finding> {

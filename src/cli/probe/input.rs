@@ -28,6 +28,14 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "LIST")]
     pub(super) cpus: Option<String>,
 
+    /// Workers of each interface, which share its receive queues (default: one a queue).
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) workers: Option<u16>,
+
+    /// Where time stamps come from with AF_XDP.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) timestamps: Timestamps,
+
     /// The least AF_XDP mode that will do.
     #[arg(long, value_enum)]
     pub(super) require: Option<Require>,
@@ -43,7 +51,7 @@ pub(super) struct InputArgs {
     /// Capture through a packet socket: for hosts whose traffic must keep reaching the kernel. With a COUNT, that many
     /// sockets and workers share the packets by their addresses.
     #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "1",
-        conflicts_with_all = ["queues", "require", "no_zero_copy", "steal", "busy_poll", "keep_settings"])]
+        conflicts_with_all = ["queues", "workers", "timestamps", "require", "no_zero_copy", "steal", "busy_poll", "keep_settings"])]
     pub(super) packet_socket: Option<u32>,
 
     /// Entries of each AF_XDP socket's ring.
@@ -69,6 +77,19 @@ pub(super) struct InputArgs {
     /// Frames to meter, as a tcpdump filter expression.
     #[arg(trailing_var_arg = true, value_name = "FILTER")]
     pub(super) filter: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(super) enum Timestamps {
+    /// One clock reading a batch of up to 64 frames, when the worker takes it.
+    #[default]
+    Batch,
+    /// One a packet, in the XDP program.
+    Packet,
+    /// The NIC's, compared with the system's clock once a second.
+    Nic,
+    /// The NIC's, which is UTC already.
+    NicUtc,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -155,10 +176,10 @@ pub(super) fn names(args: &InputArgs) -> Vec<(u32, String)> {
 
 #[cfg(feature = "xdp")]
 mod live {
-    use super::{Failure, Input, InputArgs, Require, filtered, list};
+    use super::{Failure, Input, InputArgs, Require, Timestamps, filtered, list};
     use crate::capture::LinkType;
     use crate::capture::interface::Interface;
-    use crate::capture::xdp::{self, BusyPoll, Options};
+    use crate::capture::xdp::{self, BusyPoll, NicClock, Options};
 
     pub(super) fn open(args: &InputArgs, expression: &str) -> Result<Vec<Input>, Failure> {
         let queues = args.queues.as_deref().map(|words| list("--queues", words)).transpose()?;
@@ -176,16 +197,20 @@ mod live {
                 ring: args.ring,
                 prepare: !args.keep_settings,
                 busy_poll: args.busy_poll.map(|budget| BusyPoll { budget, ..BusyPoll::default() }),
+                timestamps: match args.timestamps {
+                    Timestamps::Batch => xdp::Timestamps::Batch,
+                    Timestamps::Packet => xdp::Timestamps::Packet,
+                    Timestamps::Nic => xdp::Timestamps::Nic(NicClock::Compared),
+                    Timestamps::NicUtc => xdp::Timestamps::Nic(NicClock::Utc),
+                },
                 ..Options::new(interface)
             };
-            for source in xdp::open(&options)? {
-                let queue = source.queue();
-                let source = filtered(source, expression, LinkType::Ethernet)?;
-                inputs.push(Input {
-                    source,
-                    name: format!("{interface} queue {queue}"),
-                    cpu: None,
-                });
+            let workers = args.workers.map_or(usize::MAX, usize::from);
+            for group in xdp::share(xdp::open(&options)?, workers) {
+                let queues: Vec<String> = group.queues().iter().map(u32::to_string).collect();
+                let name = format!("{interface} queue {}", queues.join(", "));
+                let source = filtered(group, expression, LinkType::Ethernet)?;
+                inputs.push(Input { source, name, cpu: None });
             }
         }
         Ok(inputs)
