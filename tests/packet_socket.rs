@@ -7,7 +7,8 @@
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use sixtap::capture::packet_socket::{self, Options, PacketSocket};
 use sixtap::capture::{CaptureError, Frame, Poll, Source};
@@ -163,30 +164,69 @@ fn a_pair_of_hosts_stays_in_one_socket() {
     });
 }
 
+/// The thread that reads has no capability left, as the probe's workers have none.
 #[test]
 fn an_interface_that_comes_back_is_read_again() {
     in_namespace("an_interface_that_comes_back_is_read_again", || {
         wire::pair(1500, 1);
         let mut source = open_one(&Options::new("rx"));
-        let mut seen = 0;
-        let mut round = |source: &mut PacketSocket, sender: &mut Sender, expected: u64| {
-            let deadline = std::time::Instant::now() + Duration::from_secs(10);
-            while seen < expected {
-                assert!(std::time::Instant::now() < deadline, "{seen} of {expected}");
+        let (seen, done) = (AtomicU64::new(0), AtomicBool::new(false));
+        let round = |sender: &mut Sender| {
+            let expected = seen.load(Ordering::Acquire) + 1;
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while seen.load(Ordering::Acquire) < expected {
+                assert!(Instant::now() < deadline, "{expected} are not seen");
                 assert!(sender.send(&wire::frame(0, 80)));
-                drain(source, |_| seen += 1);
+                std::thread::sleep(Duration::from_millis(20));
             }
         };
-        round(&mut source, &mut Sender::open("tx"), 1);
-        wire::run("ip", &["link", "set", "dev", "rx", "down"]);
-        source.poll(TICK, &mut |_| {}).expect("down is no end");
-        wire::run("ip", &["link", "set", "dev", "rx", "up"]);
-        round(&mut source, &mut Sender::open("tx"), 2);
-        wire::run("ip", &["link", "del", "dev", "rx"]);
-        source.poll(TICK, &mut |_| {}).expect("gone is no end");
-        wire::pair(1500, 1);
-        round(&mut source, &mut Sender::open("tx"), 3);
+        let promiscuous = || {
+            wire::output("ip", &["-details", "link", "show", "dev", "rx"])
+                .contains("promiscuity 1 ")
+        };
+        let counters = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let none = rustix::thread::CapabilitySets {
+                    effective: rustix::thread::CapabilitySet::empty(),
+                    permitted: rustix::thread::CapabilitySet::empty(),
+                    inheritable: rustix::thread::CapabilitySet::empty(),
+                };
+                rustix::thread::set_capabilities(None, none).expect("fewer are always allowed");
+                while !done.load(Ordering::Acquire) {
+                    drain(&mut source, |_| {
+                        seen.fetch_add(1, Ordering::Release);
+                    });
+                }
+                source.counters()
+            });
+            // Ends the reader also when something below fails.
+            let ended = Set(&done);
+            round(&mut Sender::open("tx"));
+            assert!(promiscuous());
+            wire::run("ip", &["link", "set", "dev", "rx", "down"]);
+            std::thread::sleep(2 * TICK);
+            wire::run("ip", &["link", "set", "dev", "rx", "up"]);
+            round(&mut Sender::open("tx"));
+            wire::run("ip", &["link", "del", "dev", "rx"]);
+            std::thread::sleep(2 * TICK);
+            wire::pair(1500, 1);
+            round(&mut Sender::open("tx"));
+            assert!(promiscuous(), "not promiscuous again");
+            drop(ended);
+            reader.join().expect("reader")
+        });
+        assert_eq!(counters.delivered, seen.into_inner());
+        assert!(counters.nic_received >= 3, "{counters:?}");
     });
+}
+
+/// Sets a flag when it goes.
+struct Set<'a>(&'a AtomicBool);
+
+impl Drop for Set<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 #[test]

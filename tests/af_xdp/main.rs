@@ -5,10 +5,12 @@
 #![cfg(feature = "xdp")]
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
+mod life;
+mod queues;
+mod time;
+#[path = "../wire/mod.rs"]
 mod wire;
 
-use std::io::BufRead;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -179,100 +181,6 @@ fn a_jumbo_frame_is_one_frame() {
 }
 
 #[test]
-fn each_queue_has_its_own_source() {
-    in_namespace("each_queue_has_its_own_source", || {
-        wire::pair(1500, 4);
-        let sources = xdp::open(&Options::new("rx")).expect("four queues");
-        assert_eq!(sources.iter().map(XdpSource::queue).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        drop(sources);
-        let mut some =
-            xdp::open(&Options { queues: Some(vec![2, 1]), ..Options::new("rx") }).expect("two");
-        assert_eq!(some.iter().map(XdpSource::queue).collect::<Vec<_>>(), [1, 2]);
-        // veth takes the queue of the sending CPU's hash; whatever it is, no frame is unseen.
-        let mut sender = Sender::open("tx");
-        for sequence in 0..1000 {
-            sender.send(&wire::frame(sequence, 80));
-        }
-        for source in &mut some {
-            drain(source);
-        }
-        let all: Vec<SourceCounters> = some.iter_mut().map(Source::counters).collect();
-        let sum = |of: fn(&SourceCounters) -> u64| all.iter().map(of).sum::<u64>();
-        assert_eq!(
-            sum(|counters| counters.program_seen) + sum(|counters| counters.nic_missed),
-            1000
-        );
-        assert_eq!(
-            sum(|counters| counters.delivered) + sum(|counters| counters.program_passed),
-            1000
-        );
-        let error = xdp::open(&Options { queues: Some(vec![0, 9]), ..Options::new("tx") })
-            .expect_err("queue 9");
-        assert!(error.to_string().contains("4 receive queues"), "{error}");
-    });
-}
-
-#[test]
-fn nothing_is_left_behind() {
-    in_namespace("nothing_is_left_behind", || {
-        wire::pair(1500, 2);
-        let promiscuous = || {
-            wire::output("ip", &["-details", "link", "show", "dev", "rx"]).contains("promiscuity 1")
-        };
-        let sources = xdp::open(&Options::new("rx")).expect("open");
-        assert!(wire::has_program("rx"));
-        assert!(promiscuous());
-        let error = xdp::open(&Options::new("rx")).expect_err("a second time").to_string();
-        assert!(error.contains("already has the XDP program \"sixtap\""), "{error}");
-        drop(sources);
-        assert!(!wire::has_program("rx"));
-        assert!(!promiscuous());
-        drop(xdp::open(&Options::new("rx")).expect("open again"));
-    });
-}
-
-/// Not a test of its own: the process that [`a_killed_probe_leaves_no_program`] kills.
-#[test]
-fn hold_until_killed() {
-    if std::env::var_os("SIXTAP_TEST_HOLD").is_some() {
-        let _sources = xdp::open(&Options::new("rx")).expect("open");
-        println!("\nholding");
-        std::thread::sleep(Duration::from_secs(60));
-    }
-}
-
-fn hold_and_kill() {
-    let mut child = Command::new(std::env::current_exe().expect("own path"))
-        .args(["--exact", "hold_until_killed", "--nocapture"])
-        .env("SIXTAP_TEST_HOLD", "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("spawn");
-    let lines = std::io::BufReader::new(child.stdout.take().expect("stdout")).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line == "holding"));
-    assert!(wire::has_program("rx"));
-    child.kill().expect("SIGKILL");
-    child.wait().expect("wait");
-}
-
-#[test]
-fn a_killed_probe_leaves_no_program() {
-    in_namespace("a_killed_probe_leaves_no_program", || {
-        wire::pair(1500, 1);
-        hold_and_kill();
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while wire::has_program("rx") {
-            assert!(Instant::now() < deadline, "the program is still attached");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        assert!(
-            !wire::output("ip", &["-details", "link", "show", "dev", "rx"])
-                .contains("promiscuity 1")
-        );
-    });
-}
-
-#[test]
 fn obstacles_are_named_with_their_cure() {
     in_namespace("obstacles_are_named_with_their_cure", || {
         wire::pair(1500, 1);
@@ -335,99 +243,6 @@ fn generic_mode_is_the_last_resort() {
 }
 
 #[test]
-fn an_interface_that_comes_back_is_captured_again() {
-    in_namespace("an_interface_that_comes_back_is_captured_again", || {
-        wire::pair(1500, 2);
-        let mut sources = xdp::open(&Options::new("rx")).expect("open");
-        let mut seen = 0u64;
-        let mut sent = 0u64;
-        let mut round = |sources: &mut Vec<XdpSource>, expected: u64| {
-            let mut sender = Sender::open("tx");
-            let deadline = Instant::now() + Duration::from_secs(15);
-            while seen < expected {
-                assert!(Instant::now() < deadline, "{seen} of {expected}");
-                assert!(sender.send(&wire::frame(sent, 80)));
-                sent += 1;
-                for source in sources.iter_mut() {
-                    source.poll(TICK, &mut |frames| seen += frames.len() as u64).expect("poll");
-                }
-            }
-        };
-        round(&mut sources, 10);
-        wire::run("ip", &["link", "set", "dev", "rx", "down"]);
-        for source in &mut sources {
-            assert_eq!(source.poll(TICK, &mut |_| {}).expect("down is no end"), Poll::Idle);
-        }
-        wire::run("ip", &["link", "set", "dev", "rx", "up"]);
-        round(&mut sources, 20);
-        wire::run("ip", &["link", "del", "dev", "rx"]);
-        for source in &mut sources {
-            assert_eq!(source.poll(TICK, &mut |_| {}).expect("gone is no end"), Poll::Idle);
-        }
-        wire::pair(1500, 2);
-        round(&mut sources, 30);
-        let mut counters = SourceCounters::default();
-        for source in &mut sources {
-            drain(source);
-            let more = source.counters();
-            counters.delivered += more.delivered;
-            counters.program_seen += more.program_seen;
-            counters.program_redirected += more.program_redirected;
-            counters.program_passed += more.program_passed;
-        }
-        assert!(counters.delivered >= 30);
-        assert_balanced(&counters);
-        assert!(wire::has_program("rx"));
-        drop(sources);
-        assert!(!wire::has_program("rx"));
-    });
-}
-
-fn feature_is_on(interface: &str, feature: &str) -> bool {
-    wire::output("ethtool", &["-k", interface])
-        .lines()
-        .any(|line| line.trim().starts_with(&format!("{feature}: on")))
-}
-
-#[test]
-fn settings_are_given_back() {
-    in_namespace("settings_are_given_back", || {
-        wire::pair(1500, 1);
-        assert!(feature_is_on("rx", "rx-vlan-offload"));
-        let left = Options { prepare: false, ..Options::new("rx") };
-        drop(xdp::open(&left).inspect(|_| {
-            assert!(feature_is_on("rx", "rx-vlan-offload"), "left as it was");
-        }));
-        let sources = xdp::open(&Options::new("rx")).expect("open");
-        assert!(!feature_is_on("rx", "rx-vlan-offload"));
-        drop(sources);
-        assert!(feature_is_on("rx", "rx-vlan-offload"));
-    });
-}
-
-#[test]
-fn a_crashed_probe_is_tidied_up_after() {
-    in_namespace("a_crashed_probe_is_tidied_up_after", || {
-        wire::pair(1500, 1);
-        hold_and_kill();
-        assert!(!feature_is_on("rx", "rx-vlan-offload"), "the crash left it changed");
-        let doctor = |arguments: &[&str]| {
-            let output =
-                Command::new(env!("CARGO_BIN_EXE_sixtap")).arg("doctor").args(arguments).output();
-            String::from_utf8_lossy(&output.expect("sixtap").stdout).into_owned()
-        };
-        assert!(doctor(&["rx"]).contains("sixtap doctor rx --restore"));
-        assert!(doctor(&["rx", "--restore"]).contains("rx-vlan-hw-parse on"));
-        assert!(feature_is_on("rx", "rx-vlan-offload"));
-        assert!(!doctor(&["rx"]).contains("--restore"));
-        // A new probe goes back to what was before the crashed one.
-        hold_and_kill();
-        drop(xdp::open(&Options::new("rx")).expect("open"));
-        assert!(feature_is_on("rx", "rx-vlan-offload"));
-    });
-}
-
-#[test]
 fn busy_polling_delivers() {
     in_namespace("busy_polling_delivers", || {
         wire::pair(1500, 1);
@@ -441,48 +256,5 @@ fn busy_polling_delivers() {
         while source.poll(TICK, &mut |frames| seen += frames.len()).expect("poll") != Poll::Idle {}
         assert_eq!(seen, 100);
         assert_balanced(&source.counters());
-    });
-}
-
-/// How late the time stamp of a batch is: the sender puts its clock into each frame. Shown with --nocapture; docs/capture.md
-/// has the figures.
-#[test]
-fn time_stamps_are_soon_after_the_sending() {
-    in_namespace("time_stamps_are_soon_after_the_sending", || {
-        wire::pair(1500, 1);
-        for busy_poll in [None, Some(xdp::BusyPoll::default())] {
-            let mut source = open_one(&Options { busy_poll, ..Options::new("rx") });
-            let mut late = Vec::new();
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    let mut sender = Sender::open("tx");
-                    let mut frame = wire::frame(0, 80);
-                    for _ in 0..2000 {
-                        std::thread::sleep(Duration::from_micros(200));
-                        let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
-                        wire::set_sequence(&mut frame, now.as_nanos() as u64);
-                        assert!(sender.send(&frame));
-                    }
-                });
-                while late.len() < 2000 {
-                    let poll = source.poll(Duration::from_secs(5), &mut |frames| {
-                        let sent = |frame: &sixtap::capture::Frame<'_>| wire::sequence(frame.data);
-                        late.extend(
-                            frames.iter().map(|frame| frame.time.0.saturating_sub(sent(frame))),
-                        );
-                    });
-                    assert_ne!(poll.expect("poll"), Poll::Idle, "{} of 2000", late.len());
-                }
-            });
-            late.sort_unstable();
-            let at = |percent: usize| Duration::from_nanos(late[late.len() * percent / 100]);
-            println!(
-                "busy polling {}: median {:?}, 99 of 100 {:?}",
-                busy_poll.is_some(),
-                at(50),
-                at(99)
-            );
-            assert!(at(50) < Duration::from_millis(50), "{:?}", at(50));
-        }
     });
 }
