@@ -212,6 +212,12 @@ fn header_rows() -> Vec<Row> {
             words: DEFAULT,
             ..row("ipv6ExtensionHeadersFull", "no-next-header", json!(0x4), "RFC 9740: NoNxt bit 2")
         },
+        row(
+            "ipv6ExtensionHeadersFull",
+            "no-next-header",
+            json!(0x4),
+            "RFC 9740 section 3.4: no header to list, so 515 is beside no 516",
+        ),
         Row {
             words: DEFAULT,
             ..row("ipv6ExtensionHeadersFull", "unknown-200", json!(0x8), "RFC 9740: UNK bit 3")
@@ -236,6 +242,12 @@ fn header_rows() -> Vec<Row> {
             "headers-40",
             json!([[[60, 40]]]),
             "RFC 9740 section 3.4: consecutive ones are counted",
+        ),
+        row(
+            "ipv6ExtensionHeaderTypeCountList",
+            "bit-emulation",
+            json!([[[147, 1]]]),
+            "RFC 9740 section 3.4: the number of a header that has no bit",
         ),
         row(
             "ipv6ExtensionHeadersLimit",
@@ -297,6 +309,12 @@ fn header_rows() -> Vec<Row> {
             "RFC 8754 section 4.3: the destination address",
         ),
         row(
+            "srhIPv6ActiveSegmentType",
+            "segment-routing",
+            json!(0),
+            "RFC 9487 section 5.9: unknown; no packet says from where the router has it",
+        ),
+        row(
             "srhSegmentIPv6BasicList",
             "segment-routing",
             json!(["2001:db8::26:5", "2001:db8::26:2", "2001:db8::26:4"]),
@@ -319,6 +337,12 @@ fn header_rows() -> Vec<Row> {
             "tcp-experiments",
             json!([0xf989, 0x1234]),
             "RFC 9740 section 4.2",
+        ),
+        row(
+            "tcpSharedOptionExID16List",
+            "tcp-experiments-alone",
+            json!([0xf989, 0x1234]),
+            "RFC 9740 section 4.2: also where 520 is 0",
         ),
         row(
             "tcpSharedOptionExID32List",
@@ -469,6 +493,12 @@ fn link_rows() -> Vec<Row> {
             json!(0x1234),
             "RFC 7348 section 5: VNI",
         ),
+        inner(
+            "sixtap:tunnelIdentifier",
+            "vxlan-two-networks",
+            json!(2),
+            "RFC 7348 section 4: the same addresses in another network are another flow",
+        ),
         inner("sixtap:tunnelSourceIPv4Address", "6in4", json!("192.0.2.107"), "RFC 4213 section 3"),
         inner(
             "sixtap:tunnelDestinationIPv4Address",
@@ -551,6 +581,140 @@ fn every_row_holds_in_the_export_and_in_the_reference() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Elements that no preset carries: of a template file, or of `--biflow`. The reference does not have them; where the value comes
+/// from is all there is to hold them against.
+fn asked_for() -> Vec<(&'static str, &'static str, Value, &'static str)> {
+    let back = "conversation-with-headers";
+    let start = "2026-01-01T00:00:00";
+    vec![
+        ("ipPrecedence", "class-and-label", json!(5), "RFC 791 section 3.1: 0xb8 >> 5"),
+        ("flowActiveTimeout", "udp", json!(300), "IANA 36: the default, in seconds"),
+        ("flowIdleTimeout", "udp", json!(30), "IANA 37: the default, in seconds"),
+        ("flowStartSeconds", "udp", json!(format!("{start}Z")), "IANA 150"),
+        ("flowEndSeconds", "udp", json!(format!("{start}Z")), "IANA 151: 2 ms later"),
+        ("flowStartMicroseconds", "udp", json!(format!("{start}.000000Z")), "IANA 154"),
+        ("flowEndMicroseconds", "udp", json!(format!("{start}.002000Z")), "IANA 155"),
+        ("flowStartNanoseconds", "udp", json!(format!("{start}.000000000Z")), "IANA 156"),
+        ("flowEndNanoseconds", "udp", json!(format!("{start}.002000000Z")), "IANA 157"),
+        ("flowDurationMilliseconds", "udp", json!(2), "IANA 161: three packets, 1 ms apart"),
+        ("flowDurationMicroseconds", "udp", json!(2000), "IANA 162"),
+        (
+            "srhSegmentIPv6ListSection",
+            "segment-routing-hmac",
+            json!(
+                "20010db8000000000000000000910002".to_owned() + "20010db8000000000000000000910004"
+            ),
+            "RFC 9487 section 5.6: the two segments, no TLV",
+        ),
+        (
+            "srhIPv6Section",
+            "segment-routing",
+            json!(
+                "110604010200123420010db800000000000000000026000520010db8000000000000000000260002"
+                    .to_owned()
+                    + "20010db8000000000000000000260004"
+            ),
+            "RFC 9487 section 5.8, RFC 8754 section 2: the header as it was",
+        ),
+        ("biflowDirection", back, json!(1), "RFC 5103 section 6.3: the source is the initiator"),
+        ("reversePacketDeltaCount", back, json!(1), "RFC 5103 section 3"),
+        ("reverseOctetDeltaCount", back, json!(136), "40 + 16 + 20 + 60"),
+        ("reverseMinimumIpTotalLength", back, json!(136), "one packet"),
+        ("reverseMaximumIpTotalLength", back, json!(136), "one packet"),
+        ("reverseIpClassOfService", back, json!(0x20), "of the reverse packet"),
+        ("reverseFlowLabelIPv6", back, json!(0x54321), "of the reverse packet"),
+        ("reverseIpTTL", back, json!(50), "of the reverse packet"),
+        ("reverseMinimumTTL", back, json!(50), "one packet"),
+        ("reverseMaximumTTL", back, json!(50), "one packet"),
+        ("reverseNextHeaderIPv6", back, json!(60), "its chain begins with Destination Options"),
+        ("reverseTcpControlBits", back, json!(0x12), "SYN and ACK"),
+        ("reverseIpv6ExtensionHeaders", back, json!(1), "DST bit 0"),
+        ("reverseIpv6ExtensionHeadersFull", back, json!(1), "RFC 9740: DST bit 0"),
+        ("reverseFlowStartMilliseconds", back, Value::Null, "2 ms after the first packet"),
+        ("reverseFlowEndMilliseconds", back, Value::Null, "the same: one packet"),
+        ("packetDeltaCount", back, json!(2), "RFC 5103 section 3: of the forward direction only"),
+        ("ipv6ExtensionHeadersFull", back, json!(2), "of the forward direction only: HOP bit 1"),
+        ("tcpControlBits", back, json!(2), "of the forward direction only: SYN"),
+    ]
+}
+
+/// Writes a case to a capture and runs the probe over it.
+fn crafted(folder: &Path, case: &str, words: &[&str]) -> Vec<Elements> {
+    let capture = folder.join(format!("{case}.pcap"));
+    sixtap(&["craft", "--only", case, "-w", &capture.display().to_string()]);
+    run(&capture, words)
+}
+
+#[test]
+fn every_row_that_is_asked_for_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let template = folder.path().join("asked.toml");
+    let rows = asked_for();
+    let names = rows.iter().map(|(element, ..)| *element);
+    let names: BTreeSet<&str> = names.filter(|name| !name.starts_with("reverse")).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    std::fs::write(&template, format!("name = \"asked\"\nfields = {names:?}\n")).expect("writable");
+    let template = template.display().to_string();
+    let mut wrong = Vec::new();
+    for (element, case, value, source) in rows {
+        let records =
+            crafted(folder.path(), case, &["--template", &template, "--biflow", "--quiet"]);
+        let right = if value.is_null() {
+            // Times stand where the case does in the suite.
+            let full = crafted(folder.path(), case, &["--template", "full"]);
+            full.iter()
+                .any(|record| Some(&record["flowStartMilliseconds"]) == records[0].get(element))
+        } else {
+            shows(&records, element, &value)
+        };
+        if !right {
+            wrong.push(format!("{case}: {element} is not {value} ({source}): {records:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What no packet showed is not in the record, not even as 0.
+#[test]
+fn what_was_not_seen_is_not_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (case, element) in [
+        ("tcp-ends-before-flags", "tcpControlBits"),
+        ("esp", "sourceTransportPort"),
+        ("no-next-header", "ipv6ExtensionHeadersChainLength"),
+        ("no-next-header", "ipv6ExtensionHeaderTypeCountList"),
+        ("icmpv6-echo-request", "sourceTransportPort"),
+        ("icmpv6-echo-request", "icmpTypeCodeIPv4"),
+        ("ipv4-echo-request", "icmpTypeCodeIPv6"),
+        ("ipv4-udp", "flowLabelIPv6"),
+        ("udp", "tcpControlBits"),
+        ("udp", "fragmentOffset"),
+        ("udp", "dot1qVlanId"),
+        ("chain-change", "ipv6ExtensionHeadersChainLength"),
+        ("chain-change", "ipv6ExtensionHeadersFull"),
+        ("segment-routing-12", "srhIPv6Section"),
+        ("fragments-first-missing", "destinationTransportPort"),
+    ] {
+        for record in crafted(folder.path(), case, FULL) {
+            assert!(!record.contains_key(element), "{case}: {element} is {}", record[element]);
+        }
+    }
+}
+
+#[test]
+fn every_element_that_can_be_filled_has_a_row() {
+    let mut rows: BTreeSet<&str> = rows().iter().map(|row| row.element).collect();
+    rows.extend(asked_for().iter().map(|(element, ..)| *element));
+    rows.extend(WITHOUT.iter().map(|(element, _)| *element));
+    let missing: Vec<String> = sixtap(&["elements", "--filled", "--json"])
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+        .map(|element| element["name"].as_str().expect("a name").to_owned())
+        .filter(|name| !rows.contains(name.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "no row for {missing:?}");
 }
 
 #[test]

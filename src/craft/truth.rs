@@ -130,14 +130,16 @@ impl Flow {
 
     /// Extension headers: the first one's number, the bits of [`bit`] OR-ed over all packets, octets of the chain, and
     /// whether every chain could be walked to its end. A flow of first and later fragments has more than one chain,
-    /// so that no one length is right (RFC 9740 section 3.6).
+    /// so that no one length is right (RFC 9740 section 3.6); "no next header" and an unknown upper layer are no headers and
+    /// have none.
     #[must_use]
     pub fn chain(self, first: u8, bits: u16, length: u32, complete: bool) -> Self {
         let flow = self
             .set("nextHeaderIPv6", first)
             .set("ipv6ExtensionHeadersFull", bits)
             .set("ipv6ExtensionHeadersLimit", complete);
-        if bits & bit::FRA0 != 0 && bits & bit::FRA1 != 0 {
+        let listed = bits & !(bit::NO_NEXT | bit::UNKNOWN) != 0;
+        if !listed || bits & bit::FRA0 != 0 && bits & bit::FRA1 != 0 {
             return flow;
         }
         flow.set("ipv6ExtensionHeadersChainLength", length)

@@ -124,5 +124,7 @@ fn add_flows(sum: &mut FlowSide, snapshot: &Snapshot) {
     sum.extras_lost += flows.extras_lost;
     sum.fragments_overflow += snapshot.fragments.overflow;
     sum.fragments_orphaned += snapshot.fragments.orphans;
+    sum.fragments_unjudged += snapshot.fragments.unjudged;
     sum.chains_overflow += snapshot.chains_overflow;
+    sum.tunnels_overflow += snapshot.tunnels_overflow;
 }

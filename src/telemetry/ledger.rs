@@ -98,8 +98,12 @@ pub struct FlowSide {
     pub fragments_overflow: u64,
     /// Fragments whose first never came.
     pub fragments_orphaned: u64,
-    /// Distinct chains beyond what is told apart.
+    /// Fragments not held against the earlier ones of their datagram, there being too many.
+    pub fragments_unjudged: u64,
+    /// Packets whose chain was beyond those told apart.
     pub chains_overflow: u64,
+    /// Packets whose tunnel was beyond those told apart.
+    pub tunnels_overflow: u64,
 }
 
 /// How frames come from one interface.
@@ -322,6 +326,9 @@ impl fmt::Display for Ledger {
         lines.some("facts beyond the plain ones lost", flows.extras_lost)?;
         lines.some("fragments without their first", flows.fragments_orphaned)?;
         lines.some("fragments beyond the bounds", flows.fragments_overflow)?;
+        lines.some("fragments not compared: too many", flows.fragments_unjudged)?;
+        lines.some("packets of chains not told apart", flows.chains_overflow)?;
+        lines.some("packets of tunnels not told apart", flows.tunnels_overflow)?;
         for (name, collector) in collectors {
             lines.section(name)?;
             lines.line("records sent", collector.sent)?;

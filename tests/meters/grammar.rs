@@ -185,7 +185,7 @@ fn ipv6(choices: &mut Choices<'_>, depth: usize) -> Vec<u8> {
         0 => 40,
         few => [0, 1, 2, 3, 4][few % 5],
     };
-    let kinds = [0, 60, 60, 43, 43, 44, 44, 44, 51, 135, 139, 140, 50, 253, 254, 59, 200];
+    let kinds = [0, 60, 60, 43, 43, 44, 44, 44, 51, 135, 139, 140, 50, 147, 253, 254, 59, 200];
     let mut chain: Vec<u8> = (0..count).map(|_| choices.of(&kinds)).collect();
     if count == 40 {
         let one = choices.of(&[0, 60, 44]);
@@ -227,7 +227,7 @@ fn extension(choices: &mut Choices<'_>, kind: u8, next: u8, jumbo: bool) -> Vec<
             return header;
         }
         50 => return choices.octets(8),
-        59 | 200 => return Vec::new(),
+        59 | 147 | 200 => return Vec::new(),
         51 => {
             let words = choices.of(&[4_u8, 1, 0, 2, 3]);
             let mut header = vec![next, words, 0, 0];
@@ -237,7 +237,7 @@ fn extension(choices: &mut Choices<'_>, kind: u8, next: u8, jumbo: bool) -> Vec<
         }
         0 if jumbo => {
             let mut header = vec![next, 0, 194, choices.of(&[4, 4, 4, 3])];
-            header.extend([0, choices.of(&[1, 0, 1]), choices.octet(), 0]);
+            header.extend(choices.of(&[[0, 1, 7, 0], [0, 0, 0xff, 0], [0, 1, 0, 0], [0xff; 4]]));
             return header;
         }
         43 if choices.below(2) == 0 => {

@@ -50,7 +50,7 @@ pub fn key(elements: &Elements) -> String {
         "sixtap:tunnelLevel",
     ]
     .map(|name| number(elements, name).to_string());
-    format!("{source} > {destination} {}", numbers.join(" "))
+    format!("{source} > {destination} {}{}", numbers.join(" "), super::carrier(elements))
 }
 
 /// Milliseconds since the UNIX epoch of `2010-12-21T17:24:50.966Z`.
@@ -107,6 +107,10 @@ fn may_be_absent(name: &str, value: &Value, record: &Elements, truth: &Elements)
     let unchanged = |what: &str| number(truth, &format!("sixtap:{what}DistinctCount")) == 1;
     match name {
         _ if value.is_null() || [json!(0), json!(false), json!([])].contains(value) => true,
+        // One list of segments is enough: the others are for template files.
+        "srhSegmentIPv6ListSection" | "srhIPv6Section" => true,
+        // A flow with nothing but 59 or an unknown upper layer has no headers to list.
+        "ipv6ExtensionHeaderTypeCountList" if *value == json!([[]]) => true,
         // Whatever changed within the flow is told; what did not is in the element of the first packet.
         _ if name.starts_with("sixtap:flowLabel") => unchanged("flowLabel"),
         _ if name.starts_with("sixtap:trafficClass") => unchanged("trafficClass"),

@@ -197,7 +197,7 @@ pub fn fast(frames: &[Octets], asked: Asked) -> View {
             let elements = fast_elements(&flow);
             let chain =
                 elements.get("ipv6ExtensionHeaderTypeCountList").filter(|_| asked.chain_key);
-            let key = format!("{}{}", key(flow.record, asked), json!(chain));
+            let key = format!("{}{}{}", key(flow.record, asked), json!(chain), carrier(&elements));
             view.add(key, elements);
         }
     }
@@ -246,7 +246,7 @@ pub fn slow(frames: &[Octets], asked: Asked) -> View {
         elements.insert("first".to_owned(), json!(flow.first.0));
         elements.insert("last".to_owned(), json!(flow.last.0));
         let chain = elements.get("ipv6ExtensionHeaderTypeCountList").filter(|_| asked.chain_key);
-        let key = format!("{}{}", reference_key(&flow.key), json!(chain));
+        let key = format!("{}{}{}", reference_key(&flow.key), json!(chain), carrier(&elements));
         view.add(key, elements);
     }
     for (reason, count) in &metered.unmetered {
@@ -302,6 +302,15 @@ pub fn differences(fast: &View, slow: &View) -> Vec<Difference> {
         }
     }
     found
+}
+
+/// What carries a flow tells it from others, too.
+pub fn carrier(elements: &Elements) -> String {
+    let of = |(name, value): (&String, &Value)| {
+        (name.starts_with("sixtap:tunnel") && name != "sixtap:tunnelLevel")
+            .then(|| value.to_string())
+    };
+    elements.iter().filter_map(of).map(|value| format!(" {value}")).collect()
 }
 
 fn reference_key(key: &reference::Key) -> String {
@@ -392,7 +401,8 @@ fn fast_elements(flow: &FinishedFlow<'_>) -> Elements {
         put("ipv6ExtensionHeadersFull", json!(record.headers));
         put("ipv6ExtensionHeadersLimit", json!(!record.has(feature::CHAIN_CUT)));
     }
-    if protocol == 6 {
+    let unseen = record.tcp_flags == 0 && record.has(feature::FLAGS_UNSEEN);
+    if protocol == 6 && !record.key.ports_unknown() && !unseen {
         put("tcpControlBits", json!(record.tcp_flags));
     }
     if let Some(extra) = flow.extra {
@@ -427,13 +437,19 @@ fn extra_elements(flow: &FinishedFlow<'_>, extra: &Extra, put: &mut dyn FnMut(&s
     if record.has(feature::SEGMENTS) {
         let segments = &extra.segments;
         let text = |octets: &[u8; 16]| Ipv6Addr::from(*octets).to_string();
-        let list: Vec<String> =
-            segments.list[..usize::from(segments.count)].iter().map(text).collect();
+        let list: Vec<String> = segments.list().as_chunks().0.iter().map(text).collect();
         put("srhFlagsIPv6", json!(segments.flags));
         put("srhTagIPv6", json!(segments.tag));
         put("srhSegmentsIPv6Left", json!(segments.left));
         put("srhActiveSegmentIPv6", json!(text(&segments.active)));
         put("srhSegmentIPv6BasicList", json!(list));
+        put("srhIPv6ActiveSegmentType", json!(0));
+        if segments.count > 0 {
+            put("srhSegmentIPv6ListSection", json!(hexadecimal(segments.list())));
+        }
+        if segments.whole > 0 {
+            put("srhIPv6Section", json!(hexadecimal(segments.section())));
+        }
     }
     if record.has(feature::FRAGMENT) {
         fragments(extra, put);
@@ -445,6 +461,10 @@ fn extra_elements(flow: &FinishedFlow<'_>, extra: &Extra, put: &mut dyn FnMut(&s
     if record.has(feature::TUNNEL) {
         tunnel(record, extra, put);
     }
+}
+
+fn hexadecimal(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn distinct(values: &Distinct, name: &str, put: &mut dyn FnMut(&str, Value)) {

@@ -5,6 +5,7 @@
 //! key, uniflow, outermost IP header, active timeout 300 s, idle timeout 30 s.
 
 mod attacks;
+mod corners;
 mod fragments;
 mod headers;
 mod ipv4;
@@ -197,6 +198,8 @@ const TABLES: &[(Set, &[Definition])] = &[
     (Set::Case, timing::CASES),
     (Set::Ordinary, ordinary::CASES),
     (Set::Attack, attacks::CASES),
+    (Set::Case, tunnels::MORE),
+    (Set::Case, corners::CASES),
 ];
 
 /// Builds every case that `wanted` says yes to. The others leave no gap in time, but keep their addresses.

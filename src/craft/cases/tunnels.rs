@@ -83,6 +83,70 @@ pub(super) const CASES: &[Definition] = &[
     }),
 ];
 
+/// Behind all other tables, so that the addresses of their cases stay what they are.
+pub(super) const MORE: &[Definition] = &[
+    case(
+        "gre-with-all-fields",
+        "RFC 2784 section 2, RFC 2890 section 2",
+        "IPv6 in GRE with checksum, key and sequence number in IPv4",
+        |scene| {
+            let header =
+                [0xb0, 0, 0x86, 0xdd, 0x12, 0x34, 0, 0, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 5];
+            over4(scene, proto::GRE, &header, Inside::Six, kind::GRE, 0xdead_beef);
+        },
+    ),
+    case(
+        "geneve-options",
+        "RFC 8926 section 3.4",
+        "IPv6 in Geneve behind 8 octets of options in IPv4",
+        |scene| {
+            let header = [2, 0, 0x86, 0xdd, 0, 0, 9, 0, 1, 2, 0x80, 1, 0, 0, 0, 7];
+            over_udp(scene, false, 6081, &header, false, kind::GENEVE, 9);
+        },
+    ),
+    case(
+        "gtp-u-extension",
+        "3GPP TS 29.281 section 5.2",
+        "a G-PDU with a sequence number and a PDU session container before IPv6",
+        |scene| {
+            // E and S, length, TEID, sequence number, N-PDU, next 0x85; the container of 4 octets, and no next.
+            let header = [0x36, 255, 0, 88, 0, 0, 0, 6, 0, 9, 0, 0x85, 1, 0, 3, 0];
+            over_udp(scene, false, 2152, &header, false, kind::GTP_U, 6);
+        },
+    ),
+    case(
+        "teredo-authentication",
+        "RFC 4380 section 5.1.1",
+        "IPv6 in Teredo behind an authentication and an origin indication",
+        |scene| {
+            let mut header = vec![0, 1, 2, 3];
+            header.extend(*b"idkey");
+            header.extend([0x77; 8]);
+            header.extend([0, 0, 0, 0xff, 0xff, 0x3f, 0xff, 0xff, 0xfe]);
+            over_udp(scene, false, 3544, &header, false, kind::TEREDO, 0);
+        },
+    ),
+    case(
+        "vxlan-two-networks",
+        "RFC 7348 section 4",
+        "the same addresses and ports in two VXLAN networks: two flows inside, one outside",
+        |scene| {
+            let (packet, flow) = inside(scene, Inside::Six);
+            let frame = ethernet([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], &[], IPV6, &packet);
+            let (ends, ports) = (scene.ends6(), (scene.ports().0, 4789));
+            for network in [1, 2, 1, 2] {
+                let upper =
+                    udp(ends, ports, &[&[8, 0, 0, 0, 0, 0, network, 0], &frame[..]].concat());
+                let packet = scene.head6().packet(proto::UDP, &upper);
+                scene.send(IPV6, &packet);
+            }
+            scene.flow(scene.flow6(proto::UDP).ports(ports).lengths(&[150; 4]));
+            scene.inner(kind::VXLAN, 1, ends, flow.clone());
+            scene.inner(kind::VXLAN, 2, ends, flow);
+        },
+    ),
+];
+
 #[derive(Clone, Copy)]
 enum Inside {
     /// An IPv6 packet with UDP: 80 octets.

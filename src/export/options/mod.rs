@@ -256,7 +256,7 @@ impl OptionsPlan {
 
     fn is_key(&self, field: &FieldSpecifier) -> bool {
         if field.enterprise == self.enterprise {
-            return field.id == sixtap::TUNNEL_LEVEL;
+            return TUNNEL_KEYS.contains(&field.id);
         }
         field.enterprise == 0
             && match field.id {
@@ -304,6 +304,17 @@ impl OptionsPlan {
         })
     }
 }
+
+/// The same addresses in two tunnels are two flows.
+const TUNNEL_KEYS: [u16; 7] = [
+    sixtap::TUNNEL_KIND,
+    sixtap::TUNNEL_LEVEL,
+    sixtap::TUNNEL_IDENTIFIER,
+    sixtap::TUNNEL_SOURCE_IPV4_ADDRESS,
+    sixtap::TUNNEL_DESTINATION_IPV4_ADDRESS,
+    sixtap::TUNNEL_SOURCE_IPV6_ADDRESS,
+    sixtap::TUNNEL_DESTINATION_IPV6_ADDRESS,
+];
 
 /// `meteringProcessId` and `exportingProcessId`: there is one of each.
 const PROCESS: u32 = 1;

@@ -154,6 +154,8 @@ pub const FILLINGS: &[Filling] = &[
     octets(ie::SRH_ACTIVE_SEGMENT_IPV6, route::SRH_ACTIVE, SEGMENTS, "destination address in force of the first packet with the header"),
     list(ie::SRH_SEGMENT_IPV6_BASIC_LIST, List::Segments, Condition::when(Kind::SEGMENTS | Kind::SEGMENT_LIST), "segment list of the first Segment Routing Header, as in the header: the last segment first; at most 8"),
     list(ie::SRH_SEGMENT_IPV6_LIST_SECTION, List::SegmentSection, Condition::when(Kind::SEGMENTS | Kind::SEGMENT_LIST), "the same as octets"),
+    list(ie::SRH_IPV6_SECTION, List::RoutingSection, Condition::when(Kind::SEGMENTS | Kind::SEGMENT_SECTION), "octets of the first Segment Routing Header, TLVs included; at most 176, else absent"),
+    number(ie::SRH_IPV6_ACTIVE_SEGMENT_TYPE, constant::SEGMENT_TYPE, 1, SEGMENTS, "0, unknown: no packet says from where the router learned the segment"),
     number(ie::SRH_SEGMENTS_IPV6_LEFT, route::SRH_LEFT, 1, SEGMENTS, "Segments Left of the first Segment Routing Header"),
     bits(ie::IPV6_EXTENSION_HEADERS_FULL, headers::BITS, 2, HEADERS, "extension headers of all packets, OR-ed; bit 0 least significant"),
     list(ie::IPV6_EXTENSION_HEADER_TYPE_COUNT_LIST, List::TypeCounts, ONE_CHAIN, "the chain: header types in wire order and how many in a row"),

@@ -142,6 +142,7 @@ const FULL: &[u16] = &[
     ie::SRH_SEGMENTS_IPV6_LEFT,
     ie::SRH_ACTIVE_SEGMENT_IPV6,
     ie::SRH_SEGMENT_IPV6_BASIC_LIST,
+    ie::SRH_IPV6_ACTIVE_SEGMENT_TYPE,
     ie::TCP_OPTIONS_FULL,
     ie::TCP_SHARED_OPTION_EXID16_LIST,
     ie::TCP_SHARED_OPTION_EXID32_LIST,
@@ -244,9 +245,12 @@ impl Preset {
     /// Adds the elements of the reverse direction (RFC 5103) for records that hold both. Uniflows keep their templates.
     #[must_use]
     pub fn with_reverse(mut self) -> Self {
-        self.add(0, ie::BIFLOW_DIRECTION, None);
-        for id in REVERSE {
-            self.add(REVERSE_PEN, *id, None);
+        let reverse = REVERSE.iter().map(|id| (REVERSE_PEN, *id));
+        for (enterprise, id) in std::iter::once((0, ie::BIFLOW_DIRECTION)).chain(reverse) {
+            // A template file may have named it, in the place where it is wanted.
+            if !self.fields.iter().any(|field| (field.enterprise, field.id) == (enterprise, id)) {
+                self.add(enterprise, id, None);
+            }
         }
         self
     }

@@ -220,6 +220,8 @@ pub(crate) mod constant {
         ACTIVE_TIMEOUT 2,
         IDLE_TIMEOUT 2,
         BIFLOW_DIRECTION 1,
+        /// Always 0: unknown.
+        SEGMENT_TYPE 1,
     }
 }
 

@@ -67,7 +67,8 @@ kinds! {
     CHANGED = 22 "label, class or hop limit changed";
     /// Link-layer facts are known.
     LAYER2 = 23 "link layer known";
-    /// All packets had one and the same chain of extension headers, and it is known.
+    /// All packets had one and the same chain of extension headers, and it is known. A packet that has only 59 or an unknown
+    /// upper layer has no header to list.
     ONE_CHAIN = 24 "one chain";
     /// Packets had different chains of extension headers, and they are known.
     SEVERAL_CHAINS = 25 "several chains";
@@ -75,6 +76,8 @@ kinds! {
     EXTRA_LOST = 26 "facts lost";
     /// Values of user-defined elements are known.
     USER = 27 "user-defined values";
+    /// A Segment Routing Header of which every octet is known.
+    SEGMENT_SECTION = 28 "whole Segment Routing Header";
 }
 
 /// Flows of these upper layers have ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
@@ -103,6 +106,12 @@ impl Kind {
         let mut bits = if ipv6 { Self::IPV6 } else { 0 };
         if !key.ports_unknown() {
             bits |= match (protocol, ipv6) {
+                // No packet showed its control bits: the record has none.
+                (TCP, _)
+                    if flow.record.tcp_flags == 0 && flow.record.has(feature::FLAGS_UNSEEN) =>
+                {
+                    Self::PORTS
+                }
                 (TCP, _) => Self::TCP | Self::PORTS,
                 (ICMP, false) => Self::ICMP,
                 (ICMPV6, true) => Self::ICMPV6,
@@ -146,6 +155,7 @@ impl Kind {
         if features & feature::SEGMENTS != 0 {
             bits |= Self::SEGMENTS;
             bits |= if extra.segments.count > 0 { Self::SEGMENT_LIST } else { 0 };
+            bits |= if extra.segments.whole > 0 { Self::SEGMENT_SECTION } else { 0 };
         }
         if features & feature::MPLS != 0 {
             bits |= match extra.mpls_depth {
@@ -163,9 +173,10 @@ impl Kind {
             bits |= Self::of_tcp_options(&extra.tcp_options);
         }
         if bits & Self::HEADERS != 0 {
-            bits |= match flow.chains.len() {
-                0 => 0,
-                1 => Self::ONE_CHAIN,
+            bits |= match flow.chains {
+                [] => 0,
+                [chain] if chain.run_count == 0 => 0,
+                [_] => Self::ONE_CHAIN,
                 _ => Self::SEVERAL_CHAINS,
             };
         }

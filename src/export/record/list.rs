@@ -4,7 +4,7 @@
 //! section 7).
 
 use crate::ipfix::{FieldSpecifier, ListSemantic, Writer};
-use crate::meter::flow::{CHAINS, FinishedFlow, RUNS, SEGMENTS};
+use crate::meter::flow::{CHAINS, FinishedFlow, RUNS, SEGMENTS, Section};
 use ie_registry::ie;
 
 /// Shortest list: semantic and Template ID.
@@ -37,6 +37,8 @@ pub enum List {
     Segments,
     /// `srhSegmentIPv6ListSection` (497): the octets of the segment list, no list header.
     SegmentSection,
+    /// `srhIPv6Section` (499): the octets of the header, no list header.
+    RoutingSection,
 }
 
 impl List {
@@ -49,6 +51,7 @@ impl List {
             Self::ExIds32 => BASIC_HEADER + 4 * 4,
             Self::Segments => BASIC_HEADER + 16 * SEGMENTS,
             Self::SegmentSection => 16 * SEGMENTS,
+            Self::RoutingSection => size_of::<Section>(),
         }
     }
 
@@ -86,6 +89,9 @@ impl List {
                 out.basic_list(ListSemantic::ORDERED, field, |out| segments(flow, out));
             }
             Self::SegmentSection => out.variable_with(|out| segments(flow, out)),
+            Self::RoutingSection => out.variable_with(|out| {
+                out.octets(flow.extra.map_or(&[], |extra| extra.segments.section()));
+            }),
         }
         (!out.overflowed()).then(|| out.len())
     }
@@ -113,8 +119,6 @@ fn chain_lengths(flow: &FinishedFlow<'_>, template: u16, out: &mut Writer<'_>) {
 
 fn segments(flow: &FinishedFlow<'_>, out: &mut Writer<'_>) {
     if let Some(segments) = flow.extra.map(|extra| &extra.segments) {
-        for segment in segments.list.iter().take(segments.count.into()) {
-            out.octets(segment);
-        }
+        out.octets(segments.list());
     }
 }

@@ -12,8 +12,8 @@ use crate::ipfix::{
     TemplateSet,
 };
 use crate::meter::flow::{
-    Chain, Distinct, Extra, FlowBatch, FlowRecord, Fragments, Key, Layer2, Segments, TcpOptions,
-    Tunnel, TunnelKind, end_reason, feature,
+    Chain, Distinct, Extra, FlowBatch, FlowRecord, Fragments, Key, Layer2, Section, Segments,
+    TcpOptions, Tunnel, TunnelKind, end_reason, feature,
 };
 use ie_registry::ie;
 use std::collections::BTreeMap;
@@ -95,8 +95,10 @@ pub(super) fn push_rich(batch: &mut FlowBatch, chains: &[Chain]) {
         | feature::LAYER2;
     record.headers = chains.iter().fold(0, |bits, chain| bits | chain.headers);
     record.extra = batch.extras.len() as u32;
-    let mut list = [[0; 16]; 8];
-    (list[0], list[1]) = ([0xfd; 16], [0xfe; 16]);
+    let mut octets = Section::default();
+    octets.0[..8].copy_from_slice(&[17, 4, 4, 1, 1, 0x08, 0x12, 0x34]);
+    octets.0[8..24].fill(0xfd);
+    octets.0[24..40].fill(0xfe);
     let distinct = Distinct { count: 9, min: 3, max: 200, ..Distinct::default() };
     let mut extra = Extra {
         layer2: Layer2 {
@@ -129,7 +131,8 @@ pub(super) fn push_rich(batch: &mut FlowBatch, chains: &[Chain]) {
             left: 1,
             count: 2,
             total: 2,
-            list,
+            whole: 40,
+            octets,
             active: [0xfe; 16],
         },
         tcp_options: TcpOptions {

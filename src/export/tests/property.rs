@@ -58,7 +58,13 @@ fn any_details((a, n4, n2, n1, flags): Numbers, chains: usize) -> (Extra, Vec<Ch
             ports_rewritten: flags[0],
             ..Fragments::default()
         },
-        segments: Segments { count: n1[4] % 9, active: a, list: [a; 8], ..Segments::default() },
+        segments: Segments {
+            count: n1[4] % 9,
+            whole: n1[4] % 177,
+            active: a,
+            octets: Section([n1[5]; 176]),
+            ..Segments::default()
+        },
         tcp_options: TcpOptions {
             kinds: [u64::from(n4[3]), 0, 0, u64::from(n4[4]) << 30],
             exids16_count: n1[5] % 5,

@@ -1,9 +1,9 @@
 //! What is kept beside a flow's plain facts: a bounded pool, and how a packet's detail goes into it.
 
-use super::chains::Chains;
 use super::fragments::Verdict;
+use super::numbers::Numbers;
 use super::user::Values;
-use super::{CHAINS, DISTINCT, Distinct, Extra, FlowRecord, Fragments, Reverse, feature};
+use super::{CHAINS, Chain, DISTINCT, Distinct, Extra, FlowRecord, Fragments, Reverse, feature};
 use crate::meter::packet::user::Extractions;
 use crate::meter::packet::{Detail, Facts, Fragment};
 
@@ -126,7 +126,7 @@ impl Extra {
         facts: &Facts,
         detail: &Detail,
         verdict: &Verdict,
-        chains: &mut Chains,
+        chains: &mut Numbers<Chain>,
     ) {
         if record.packets == 1 {
             self.layer2 = detail.layer2;

@@ -72,7 +72,7 @@ struct Identity {
     identification: u32,
     /// VLANs; IPv4: also the protocol.
     word4: u64,
-    /// Version and tunnel level.
+    /// Version, tunnel level and tunnel.
     flags: u64,
 }
 
@@ -211,8 +211,11 @@ impl Fragments {
         let judged = datagram.ranges.len() < self.limits.ranges;
         self.counters.unjudged += u64::from(!judged);
         packet.verdict = datagram.judge(fragment, judged);
-        if first && datagram.first.is_none() {
-            datagram.take_first(&facts.key, fragment);
+        if first && datagram.ports.is_none() {
+            datagram.take_ports(&facts.key, fragment);
+        }
+        if first && datagram.wants(&facts.key) {
+            datagram.take_first(&facts.key);
             self.held -= datagram.held.len();
             for held in std::mem::take(&mut datagram.held) {
                 out.push(datagram.release(held));
@@ -298,7 +301,7 @@ fn identity(key: &Key, fragment: &Fragment) -> Identity {
         addresses: [key.0[0], key.0[1], key.0[2], key.0[3]],
         identification: fragment.identification,
         word4: vlans | protocol,
-        flags: key.0[5] & Key::word5(0, 0, 0, 0, 0b1101),
+        flags: key.0[5] & Key::word5(0, 0, 0, u16::MAX, 0b1101),
     }
 }
 
@@ -308,9 +311,19 @@ const UPPER: u64 = Key::word4(u16::MAX, u16::MAX, 0, 0, u8::MAX);
 const UNKNOWN: u64 = Key::word5(0, 0, 0, 0, 2);
 
 impl Datagram {
-    /// The first fragment has come: what it says of the upper layer holds for all.
-    fn take_first(&mut self, key: &Key, fragment: &Fragment) {
+    /// Whether a first fragment tells more than those before it: a piece too small for the ports, sent ahead, must not hide
+    /// what the real one says.
+    fn wants(&self, key: &Key) -> bool {
+        self.first.is_none_or(|(_, unknown)| unknown != 0 && key.0[5] & UNKNOWN == 0)
+    }
+
+    /// The first fragment has come: what it says of the upper layer holds from now on.
+    fn take_first(&mut self, key: &Key) {
         self.first = Some((key.0[4] & UPPER, key.0[5] & UNKNOWN));
+    }
+
+    /// The port octets that a first fragment shows, if it shows them.
+    fn take_ports(&mut self, key: &Key, fragment: &Fragment) {
         let protocol = key.protocol();
         let at = usize::from(fragment.upper_offset);
         let shown = fragment.head.get(..usize::from(fragment.head_length)).unwrap_or(&[]);

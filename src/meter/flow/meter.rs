@@ -9,12 +9,12 @@
 //!
 //! Invariant: packets parsed = packets in the table + held as fragments + in ended records.
 
-use super::chains::Chains;
 use super::extra::{NoExtra, Pool};
 use super::fragments::{self, Fragments, Judged, Verdict};
 use super::hash::Secret;
+use super::numbers::Numbers;
 use super::table::{Insert, NONE, Table};
-use super::{CHAINS, FlowBatch, FlowRecord, Key, end_reason, feature};
+use super::{CHAINS, Chain, FlowBatch, FlowRecord, Key, Tunnel, end_reason, feature};
 use crate::capture::{BATCH, Frame, Timestamp};
 use crate::meter::packet::{self, Detail, Facts, Packets};
 
@@ -108,7 +108,8 @@ struct Flows {
     /// Entry by entry, the time before which it surely need not end; `u32::MAX` for one not in use.
     due: Vec<u32>,
     extras: Pool,
-    chains: Chains,
+    chains: Numbers<Chain>,
+    tunnels: Numbers<Tunnel>,
     fragments: Fragments,
     judged: Vec<Judged>,
     batch: Option<Box<FlowBatch>>,
@@ -151,7 +152,8 @@ impl FlowMeter {
             table: Table::new(capacity, Secret::new(table)).ok_or(memory)?,
             due,
             extras: Pool::new(settings.extras.min(capacity), settings.parse.user),
-            chains: Chains::new(chains),
+            chains: Numbers::new(chains),
+            tunnels: Numbers::new(chains),
             fragments: Fragments::new(settings.fragments, fragments),
             judged: Vec::new(),
             batch: None,
@@ -263,6 +265,12 @@ impl FlowMeter {
         self.flows.chains.overflow
     }
 
+    /// Packets in tunnels that found no room in the table of tunnels: their flows are told apart by their own header only.
+    #[must_use]
+    pub fn tunnels_overflow(&self) -> u64 {
+        self.flows.tunnels.overflow
+    }
+
     /// The keyed hash of `key`, as this meter's table uses it: for measurements and tests.
     #[must_use]
     pub fn hash(&self, key: &Key) -> u64 {
@@ -321,6 +329,10 @@ impl Flows {
                 self.fragments.expire(facts.time, &mut judged);
                 self.count_judged(&mut judged, outlet);
                 let detail = packets.detail(facts);
+                let carried = detail
+                    .filter(|_| facts.key.tunnel_level() > 0)
+                    .map(|detail| self.carried(facts, detail));
+                let facts = carried.as_ref().unwrap_or(facts);
                 let fragment = detail.and_then(|detail| detail.fragment);
                 if let (Some(detail), Some(fragment)) = (detail, fragment)
                     && !(fragment.atomic() && facts.key.is_ipv6())
@@ -356,6 +368,16 @@ impl Flows {
         }
     }
 
+    /// The packet with what carries it in its key: the same addresses in two tunnels are two networks.
+    fn carried(&mut self, facts: &Facts, detail: &Detail) -> Facts {
+        let (mut facts, mut tunnel) = (*facts, detail.tunnel);
+        if self.settings.biflow {
+            tunnel = tunnel.either_way();
+        }
+        facts.key.0[5] |= Key::word5(0, 0, 0, self.tunnels.number(&tunnel) as u16, 0);
+        facts
+    }
+
     /// The key under which the packet is counted: turned for a biflow, with the chain where that is a key.
     fn final_key(&mut self, facts: &mut Facts, detail: Option<&Detail>) {
         if self.settings.biflow && packet::transport::has_two_ports(facts.key.protocol()) {
@@ -366,7 +388,7 @@ impl Flows {
             && let Some(detail) = detail
         {
             // 0 is for packets without a chain.
-            let number = self.chains.number(&detail.chain) + 1;
+            let number = self.chains.number(&detail.chain) as u16 + 1;
             facts.key.0[5] |= Key::word5(0, 0, number, 0, 0);
         }
     }
@@ -521,7 +543,7 @@ impl Flows {
             let count = usize::from(extra.chain_count).min(CHAINS);
             batch
                 .chains
-                .extend(extra.chains[..count].iter().map(|number| self.chains.chain(*number)));
+                .extend(extra.chains[..count].iter().map(|number| chain(&self.chains, *number)));
             extra.first_user = batch.user.len() as u32;
             batch.user.extend_from_slice(self.extras.user(place));
             batch.extras.push(extra);
@@ -563,6 +585,12 @@ impl Flows {
         }
         self.flush(outlet);
     }
+}
+
+/// The chain with this number; beyond what is told apart one of which nothing is known.
+fn chain(chains: &Numbers<Chain>, number: u32) -> Chain {
+    let unknown = Chain { complete: false, ..Chain::default() };
+    chains.get(number).copied().unwrap_or(unknown)
 }
 
 const NO_VERDICT: Verdict = Verdict {

@@ -6,11 +6,11 @@
 //! Invariants: no clock (time is that of the frames), no allocation for a plain packet or a new flow once running, every
 //! table bounded, every packet in exactly one record.
 
-mod chains;
 mod extra;
 pub mod fragments;
 mod hash;
 mod meter;
+mod numbers;
 mod record;
 mod table;
 mod user;
@@ -19,7 +19,7 @@ use crate::capture::Timestamp;
 pub use meter::{Counters, FlowMeter, MeterError, Outlet, Settings};
 
 pub use crate::meter::packet::{
-    Chain, Key, Layer2, RUNS, SEGMENTS, Segments, TcpOptions, Tunnel, TunnelKind, feature,
+    Chain, Key, Layer2, RUNS, SEGMENTS, Section, Segments, TcpOptions, Tunnel, TunnelKind, feature,
 };
 pub use record::{
     CHAINS, DISTINCT, Distinct, Extra, FinishedFlow, FlowBatch, FlowRecord, Fragments, Reverse,

@@ -280,10 +280,10 @@ impl Packets {
         }
         if !options.detail {
             // What only the larger templates ask for is not kept for some flows by the accident of their framing.
-            facts.features &= feature::SPECIAL;
+            facts.features &= feature::SPECIAL | feature::FLAGS_UNSEEN;
         }
         facts.detail = Facts::PLAIN;
-        if facts.features != 0 || options.detail {
+        if facts.features & feature::SPECIAL != 0 || options.detail {
             facts.detail = u8::try_from(self.details.len()).unwrap_or(Facts::PLAIN);
             self.details.push(detail);
         }

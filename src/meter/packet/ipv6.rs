@@ -20,12 +20,12 @@
 //! ```
 //!
 //! Only listed numbers are walked: a number that is not an extension header is the upper layer, never a header to be
-//! skipped by guess. The walk ends behind a later fragment, at ESP, at 59, at 253 and 254 (their format is not
+//! skipped by guess. The walk ends behind a later fragment, at ESP, at 59, at 147, 253 and 254 (their format is not
 //! known; RFC 6564's uniform format binds only new headers), at the upper layer, or where the octets end.
 //! Once a header reaches beyond the octets, only the number of the next one is known.
 
 use super::facts::{Fragment, Reason};
-use super::{Chain, RUNS, SEGMENTS, Segments};
+use super::{Chain, RUNS, SEGMENTS, Section, Segments};
 use super::{be16, be32};
 
 /// Octets of the fixed header.
@@ -53,6 +53,8 @@ pub mod next_header {
     pub const HIP: u8 = 139;
     /// Shim6.
     pub const SHIM6: u8 = 140;
+    /// Bit-stream Emulation (RFC 9801): marked as an extension header by IANA, its end is not in it.
+    pub const BIT_EMULATION: u8 = 147;
     /// Experiments (RFC 3692).
     pub const EXPERIMENT_1: u8 = 253;
     /// Experiments (RFC 3692).
@@ -265,7 +267,7 @@ pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit
                 return walk;
             }
             // Nothing says how long these are: a guess would read payload as ports.
-            next_header::EXPERIMENT_1 | next_header::EXPERIMENT_2 => {
+            next_header::BIT_EMULATION | next_header::EXPERIMENT_1 | next_header::EXPERIMENT_2 => {
                 walk.add(kind, bit_of(kind), 0, at);
                 return walk.ends_cut();
             }
@@ -310,6 +312,7 @@ pub const fn is_extension(number: u8) -> bool {
             | next_header::MOBILITY
             | next_header::HIP
             | next_header::SHIM6
+            | next_header::BIT_EMULATION
             | next_header::EXPERIMENT_1
             | next_header::EXPERIMENT_2
     )
@@ -379,14 +382,16 @@ fn bit_of(kind: u8) -> u16 {
         next_header::ESP => bit::ESP,
         next_header::EXPERIMENT_1 => bit::EXPERIMENT_1,
         next_header::EXPERIMENT_2 => bit::EXPERIMENT_2,
+        // An extension header to which the registry has given no bit.
+        next_header::BIT_EMULATION => bit::UNKNOWN,
         // A Fragment header's bit depends on its offset.
         _ => 0,
     }
 }
 
-/// Whether no protocol has this number: 147 (BIT-EMU, an extension header without a bit), 148 to 252, 255.
+/// Whether no protocol has this number: 148 to 252, and 255, which is reserved.
 const fn is_unknown(protocol: u8) -> bool {
-    matches!(protocol, 147..=252 | 255)
+    matches!(protocol, 148..=252 | 255)
 }
 
 /// Takes in the Fragment header `header` at `at`; returns whether it is of a later fragment, behind which nothing is read.
@@ -429,19 +434,17 @@ fn read_segments(
     }
     // The list cannot be longer than the header, whatever Last Entry says.
     let total = (usize::from(fixed[4]) + 1).min((octets - 8) / 16);
-    let mut segments = Segments {
+    let mut kept = Section::default();
+    let count = header.len().min(kept.0.len());
+    kept.0[..count].copy_from_slice(&header[..count]);
+    Some(Segments {
         left: fixed[3],
         flags: fixed[5],
         tag: u16::from_be_bytes([fixed[6], fixed[7]]),
+        count: total.min((header.len() - 8) / 16).min(SEGMENTS) as u8,
         total: total as u8,
+        whole: if count == octets { count as u8 } else { 0 },
+        octets: kept,
         active: *destination,
-        ..Segments::default()
-    };
-    for (slot, segment) in
-        segments.list.iter_mut().zip(header[8..].chunks_exact(16).take(total.min(SEGMENTS)))
-    {
-        slot.copy_from_slice(segment);
-        segments.count += 1;
-    }
-    Some(segments)
+    })
 }

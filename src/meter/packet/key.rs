@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// words 0-1  source address (network order octets; IPv4 in the first four, the rest zero)
 /// words 2-3  destination address
 /// word 4     source port 16 | destination port or ICMP type and code 16 | VLAN 12 | customer VLAN 12 | protocol 8
-/// word 5     flow label 20 | traffic class 8 | chain 24 | interface 6 | flags 6, of which
+/// word 5     flow label 20 | traffic class 8 | chain 15 | tunnel 15 | flags 6, of which
 ///            bit 0 IPv6, bit 1 ports unknown, bits 2-3 tunnel level
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,14 +37,15 @@ impl Key {
             | protocol as u64
     }
 
-    /// Puts the fields of word 5 together. `label`, `class`, `chain` and `interface` are zero unless they are keys.
+    /// Puts the fields of word 5 together. `label`, `class` and `chain` are zero unless they are keys, `tunnel` for an
+    /// outermost header; the last two are numbers that the meter gives out.
     #[inline]
     #[must_use]
-    pub const fn word5(label: u32, class: u8, chain: u32, interface: u8, flags: u8) -> u64 {
+    pub const fn word5(label: u32, class: u8, chain: u16, tunnel: u16, flags: u8) -> u64 {
         ((label & 0xf_ffff) as u64) << 44
             | (class as u64) << 36
-            | ((chain & 0xff_ffff) as u64) << 12
-            | ((interface & 0x3f) as u64) << 6
+            | ((chain & 0x7fff) as u64) << 21
+            | ((tunnel & 0x7fff) as u64) << 6
             | (flags & 0x3f) as u64
     }
 

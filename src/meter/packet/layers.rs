@@ -32,6 +32,9 @@ pub mod feature {
     /// Reserved for the table: the first packet of a biflow came from the endpoint that the key names second.
     pub const TURNED: u16 = 1 << 13;
 
+    /// A TCP header was cut, by the capture or by the packet's own end, before its control bits.
+    pub const FLAGS_UNSEEN: u16 = 1 << 14;
+
     /// What makes a flow special enough for an extra, whatever the template.
     pub const SPECIAL: u16 = HEADERS | FRAGMENT | SEGMENTS | SPI | MPLS | TUNNEL | CHAIN_CUT;
 }
@@ -95,11 +98,45 @@ pub struct Segments {
     pub count: u8,
     /// Segments the header holds; more than `count` when it has more than [`SEGMENTS`] or was cut.
     pub total: u8,
-    /// The segment list.
-    pub list: [[u8; 16]; SEGMENTS],
+    /// Octets of the whole header, TLVs included, if all of them are kept; else 0.
+    pub whole: u8,
+    /// The first octets of the header (`srhIPv6Section`): 8 fixed ones, the segment list, TLVs.
+    pub octets: Section,
     /// Destination address of the packet in force: `srhActiveSegmentIPv6`.
     pub active: [u8; 16],
 }
+
+impl Segments {
+    /// Octets before the segment list.
+    const FIXED: usize = 8;
+
+    /// The segments kept, in the order of the header: octets, 16 each (`srhSegmentIPv6ListSection`).
+    #[must_use]
+    pub fn list(&self) -> &[u8] {
+        &self.octets.0[Self::FIXED..Self::FIXED + 16 * usize::from(self.count).min(SEGMENTS)]
+    }
+
+    /// The header as it was on the wire, or nothing if it was longer than what is kept, or cut.
+    #[must_use]
+    pub fn section(&self) -> &[u8] {
+        self.octets.0.get(..usize::from(self.whole)).unwrap_or(&[])
+    }
+}
+
+/// Room for the first octets of a Segment Routing Header: [`SEGMENTS`] segments, and an HMAC TLV of 40 octets behind them.
+#[derive(Clone, Copy, Debug)]
+pub struct Section(pub [u8; 8 + 16 * SEGMENTS + 40]);
+
+impl Default for Section {
+    fn default() -> Self {
+        Self([0; 8 + 16 * SEGMENTS + 40])
+    }
+}
+
+const _: () = assert!(
+    size_of::<Section>() < 255,
+    "its length fits one octet, also before the record (RFC 7011 section 7)"
+);
 
 /// TCP options of all packets (RFC 9740 section 4).
 #[derive(Clone, Copy, Debug, Default)]
@@ -117,7 +154,7 @@ pub struct TcpOptions {
 }
 
 /// What carried an inner flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum TunnelKind {
     /// Not carried by a tunnel.
@@ -146,7 +183,7 @@ pub enum TunnelKind {
 }
 
 /// What carried this flow (`--tunnel inner` and `both`).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tunnel {
     /// The innermost tunnel around this flow.
     pub kind: TunnelKind,
@@ -158,4 +195,16 @@ pub struct Tunnel {
     pub destination: [u8; 16],
     /// VXLAN or Geneve network identifier, GRE key, GTP-U tunnel endpoint identifier; 0 where there is none.
     pub identifier: u32,
+}
+
+impl Tunnel {
+    /// The same for both directions of a conversation: the ends in order, and no endpoint identifier, which each end
+    /// of GTP-U chooses for itself (3GPP TS 29.281 section 3.1).
+    #[must_use]
+    pub fn either_way(self) -> Self {
+        let identifier = if self.kind == TunnelKind::GtpU { 0 } else { self.identifier };
+        let (source, destination) =
+            (self.source.min(self.destination), self.source.max(self.destination));
+        Self { source, destination, identifier, ..self }
+    }
 }

@@ -26,7 +26,7 @@ mod walk;
 pub use facts::{Detail, Facts, Fragment, Layers, Outcomes, Packets, Reason};
 pub use key::Key;
 pub use layers::{
-    Chain, Layer2, RUNS, SEGMENTS, Segments, TcpOptions, Tunnel, TunnelKind, feature,
+    Chain, Layer2, RUNS, SEGMENTS, Section, Segments, TcpOptions, Tunnel, TunnelKind, feature,
 };
 pub use walk::parse;
 

@@ -23,6 +23,8 @@ use super::{be16, be32};
 pub const ICMP: u8 = 1;
 /// Protocol number of TCP.
 pub const TCP: u8 = 6;
+/// Octets of a TCP header up to and with its control bits.
+pub const TCP_FLAGS_END: usize = 14;
 /// Protocol number of UDP.
 pub const UDP: u8 = 17;
 /// Protocol number of DCCP.
@@ -146,6 +148,12 @@ pub fn tcp_options(octets: &[u8]) -> TcpOptions {
 const EXIDS_32: [u32; 1] = [0xe2d4_c3d9];
 
 impl TcpOptions {
+    /// Whether there is any option: one that has an experiment identifier sets no bit of `kinds`.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.kinds != [0; 4] || self.exids16_count > 0 || self.exids32_count > 0
+    }
+
     /// RFC 6994: two octets tell experiments apart, four where the first two alone would not. Only a list of
     /// registered identifiers can say which; RFC 9740 section 4.2 asks for the same.
     fn add_experiment(&mut self, body: &[u8]) {

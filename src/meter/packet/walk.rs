@@ -246,8 +246,11 @@ impl Ip {
             }
             if protocol == TCP {
                 self.detail.tcp_options = transport::tcp_options(octets);
-                if self.detail.tcp_options.kinds != [0; 4] {
+                if self.detail.tcp_options.any() {
                     self.facts.features |= feature::TCP_OPTIONS;
+                }
+                if !upper.unknown && octets.len() < transport::TCP_FLAGS_END {
+                    self.facts.features |= feature::FLAGS_UNSEEN;
                 }
             }
         }

@@ -17,6 +17,7 @@ pub(super) mod number {
     pub(crate) const MOBILITY: u8 = 135;
     pub(crate) const HIP: u8 = 139;
     pub(crate) const SHIM6: u8 = 140;
+    pub(crate) const BIT_EMULATION: u8 = 147;
     pub(crate) const EXPERIMENT_1: u8 = 253;
     pub(crate) const EXPERIMENT_2: u8 = 254;
 }
@@ -68,6 +69,8 @@ pub struct Segments {
     pub total: usize,
     /// Segments seen, in the order of the header.
     pub list: Vec<[u8; 16]>,
+    /// The whole header, if all of it was seen.
+    pub section: Option<Vec<u8>>,
     /// Destination address of the packet (`srhActiveSegmentIPv6`).
     pub active: [u8; 16],
 }
@@ -122,7 +125,9 @@ pub(super) fn walk(packet: Octets<'_>, limit: Option<usize>) -> Walked {
         headers += 1;
         walked.join(number);
         let length = match number {
-            EXPERIMENT_1 | EXPERIMENT_2 => return walked.incomplete(Stop::Opaque),
+            BIT_EMULATION | EXPERIMENT_1 | EXPERIMENT_2 => {
+                return walked.incomplete(Stop::Opaque);
+            }
             ESP => {
                 walked.spi = walked.spi.or(packet.u32(at).ok());
                 walked.chain.length += 8;
@@ -179,6 +184,7 @@ fn is_extension(number: u8) -> bool {
             | MOBILITY
             | HIP
             | SHIM6
+            | BIT_EMULATION
             | EXPERIMENT_1
             | EXPERIMENT_2
     )
@@ -196,6 +202,7 @@ fn bit(number: u8) -> u16 {
         AH => 1 << 9,
         HIP => 1 << 10,
         SHIM6 => 1 << 11,
+        BIT_EMULATION => 1 << 3,
         EXPERIMENT_1 => 1 << 12,
         EXPERIMENT_2 => 1 << 13,
         _ => 0,
@@ -212,7 +219,7 @@ impl Walked {
     fn note_upper(&mut self, number: u8) {
         self.chain.bits |= match number {
             NO_NEXT => bit(NO_NEXT),
-            147..=252 | 255 => 1 << 3,
+            148..=252 | 255 => 1 << 3,
             _ => 0,
         };
     }
@@ -254,7 +261,9 @@ fn segments(packet: Octets<'_>, at: usize) -> Option<Segments> {
     }
     let total = (usize::from(header[4]) + 1).min(usize::from(header[1]) / 2);
     let list = packet.from(at + 8).chunks_exact(16).take(total).map(sixteen).collect();
+    let octets = (usize::from(header[1]) + 1) * 8;
     Some(Segments {
+        section: packet.read(at, octets).ok().map(<[u8]>::to_vec),
         flags: header[5],
         tag: u16::from_be_bytes([header[6], header[7]]),
         left: header[3],
@@ -341,6 +350,14 @@ mod tests {
         let walked = walked(50, &[0, 0, 1, 2, 0, 0, 0, 1, 6, 6, 6, 6]);
         assert_eq!((walked.protocol, walked.spi), (50, Some(0x102)));
         assert_eq!((walked.chain.length, walked.chain.complete), (8, true));
+    }
+
+    #[test]
+    fn an_extension_header_without_a_bit_is_named_and_unknown() {
+        let walked = walked(147, &[6, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!((walked.protocol, walked.stop), (147, Stop::Opaque));
+        assert_eq!((walked.chain.bits, walked.chain.complete), (1 << 3, false));
+        assert_eq!(walked.chain.runs, [(147, 1)]);
     }
 
     #[test]

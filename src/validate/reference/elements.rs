@@ -18,6 +18,9 @@ const EXIDS: usize = 4;
 /// Segments of an SRH that are kept.
 const SEGMENTS: usize = 8;
 
+/// Octets of an SRH that are kept; a longer one is not shown whole.
+const SRH: usize = 176;
+
 /// Element name to value.
 pub type Elements = BTreeMap<&'static str, Value>;
 
@@ -143,6 +146,14 @@ impl Flow {
         out.insert("srhSegmentsIPv6Left", json!(segments.left));
         out.insert("srhActiveSegmentIPv6", json!(text(&segments.active)));
         out.insert("srhSegmentIPv6BasicList", json!(list));
+        out.insert("srhIPv6ActiveSegmentType", json!(0));
+        let kept: Vec<u8> = segments.list.iter().take(SEGMENTS).flatten().copied().collect();
+        if !kept.is_empty() {
+            out.insert("srhSegmentIPv6ListSection", json!(hexadecimal(&kept)));
+        }
+        if let Some(section) = segments.section.as_ref().filter(|section| section.len() <= SRH) {
+            out.insert("srhIPv6Section", json!(hexadecimal(section)));
+        }
     }
 
     fn link_elements(&self, out: &mut Elements) {
@@ -180,7 +191,9 @@ impl Flow {
         if self.key.protocol != 6 {
             return;
         }
-        out.insert("tcpControlBits", json!(self.tcp_flags));
+        if self.key.ports != Ports::Unknown && !(self.tcp_flags == 0 && self.tcp_flags_cut) {
+            out.insert("tcpControlBits", json!(self.tcp_flags));
+        }
         let shared = !(self.exids16.is_empty() && self.exids32.is_empty());
         let kinds: Vec<u8> = self
             .tcp_kinds
@@ -272,6 +285,10 @@ fn deprecated_bits(flow: &Flow) -> u32 {
     let moved =
         [(7, 12), (8, 13), (9, 14)].iter().map(|(from, to)| (full >> from & 1) << to).sum::<u32>();
     full & 0b111_1011 | moved | u32::from(flow.key.protocol == 108) << 15
+}
+
+fn hexadecimal(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn mac(octets: [u8; 6]) -> String {

@@ -68,6 +68,8 @@ pub struct Facts {
     pub segments: Option<Segments>,
     /// TCP flags, 12 bits.
     pub tcp_flags: u16,
+    /// Whether the packet is TCP with ports, and ends or was cut before its flags.
+    pub tcp_flags_cut: bool,
     /// TCP options, if the packet has any.
     pub tcp_options: TcpOptions,
     /// The fragment header.
@@ -196,6 +198,7 @@ fn empty(length: u64) -> Facts {
         spi: None,
         segments: None,
         tcp_flags: 0,
+        tcp_flags_cut: false,
         tcp_options: TcpOptions::default(),
         fragment: None,
         piece: Vec::new(),
@@ -227,7 +230,7 @@ fn jumbo(data: &[u8]) -> Option<u64> {
             [0, ref rest @ ..] => options = rest,
             [194, 4, a, b, c, d, ..] => {
                 let length = u64::from(u32::from_be_bytes([a, b, c, d]));
-                return (length > 65_535).then_some(40 + length);
+                return (length > 65_535).then_some((40 + length).min(u64::from(u32::MAX)));
             }
             [194, ..] => return None,
             [_, length, ref rest @ ..] => options = rest.get(usize::from(length)..)?,
@@ -257,6 +260,8 @@ fn upper_layer(facts: &mut Facts, packet: Octets<'_>, upper: usize) {
         (2, Ok(octets)) => Ports::Icmp(octets[0], octets[1]),
         (_, Ok(octets)) => Ports::Known(u16(octets), u16(&octets[2..])),
     };
+    facts.tcp_flags_cut =
+        facts.protocol == 6 && facts.ports != Ports::Unknown && packet.read(upper + 12, 2).is_err();
     if facts.protocol == 6
         && let Ok(octets) = packet.read(upper + 12, 2)
     {

@@ -29,6 +29,8 @@ pub struct Key {
     pub customer_vlan: u16,
     /// 0 for the outermost IP header.
     pub level: u8,
+    /// What carries it, if it is not the outermost.
+    pub carrier: Option<Carrier>,
     /// Flow label and traffic class, where they are keys.
     pub label_and_class: Option<(u32, u8)>,
     /// The packet's chain, where it is a key.
@@ -115,6 +117,8 @@ pub struct Flow {
     pub hop_limits: BTreeMap<u8, u64>,
     /// Fragments, if there were any.
     pub fragments: Option<FragmentCounts>,
+    /// Whether a packet ended before its TCP flags.
+    pub tcp_flags_cut: bool,
     /// What carried the flow.
     pub carrier: Option<Carrier>,
     /// `flowEndReason`.
@@ -163,6 +167,7 @@ impl Flow {
             classes: BTreeMap::new(),
             hop_limits: BTreeMap::new(),
             fragments: None,
+            tcp_flags_cut: false,
             carrier: packet.carrier.clone(),
             end_reason: 0,
         }
@@ -186,6 +191,7 @@ impl Flow {
             self.layer2_octets += u64::from(packet.wire_length);
         }
         self.tcp_flags |= facts.tcp_flags;
+        self.tcp_flags_cut |= facts.tcp_flags_cut;
         self.tcp_kinds.extend(&facts.tcp_options.kinds);
         note(&mut self.exids16, &facts.tcp_options.exids16);
         note(&mut self.exids32, &facts.tcp_options.exids32);

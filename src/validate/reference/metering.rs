@@ -77,7 +77,7 @@ pub struct Metered {
 /// IP headers of a packet in a packet that are looked at.
 const LEVELS: u8 = 3;
 
-type DatagramKey = (IpAddr, IpAddr, u32, u16, u16, u8, Option<u8>);
+type DatagramKey = (IpAddr, IpAddr, u32, u16, u16, u8, Option<u8>, Option<Carrier>);
 
 /// A datagram and its packets.
 #[derive(Debug)]
@@ -198,7 +198,8 @@ impl Reference {
         });
         self.datagrams_begun += begun;
         packet.verdict = entry.pieces.add(&packet.facts);
-        if is_first && entry.owner.is_none() {
+        let known = packet.facts.ports != Ports::Unknown;
+        if is_first && entry.owner.is_none_or(|(_, ports)| ports == Ports::Unknown && known) {
             entry.owner = Some((packet.facts.protocol, packet.facts.ports));
         }
         entry.held.push(packet);
@@ -221,7 +222,7 @@ impl Reference {
             .datagrams
             .iter()
             .filter(|(_, entry)| now.is_none_or(|now| exceeds(now.since(entry.begun), life)))
-            .map(|(key, entry)| (entry.number, *key))
+            .map(|(key, entry)| (entry.number, key.clone()))
             .collect();
         ended.sort_unstable();
         for (_, key) in ended {
@@ -245,6 +246,7 @@ impl Reference {
             vlan: packet.link.vlan(0),
             customer_vlan: packet.link.vlan(1),
             level: packet.level,
+            carrier: packet.carrier.clone(),
             label_and_class: self
                 .options
                 .label_and_class_key
@@ -299,6 +301,7 @@ fn datagram_key(packet: &Observation) -> (DatagramKey, bool) {
         customer_vlan,
         packet.level,
         protocol,
+        packet.carrier.clone(),
     );
     (key, is_first)
 }

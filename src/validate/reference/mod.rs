@@ -32,7 +32,7 @@
 //!
 //! - IPv4: total length. 0 (segmentation offload): the octets of the wire from the IP header on.
 //! - IPv6: 40 + payload length. If that field is 0 and Next Header is 0 and the first option of type 194 in that
-//!   Hop-by-Hop header has length 4 and a value above 65535 (RFC 2675): 40 + that value. If the field is 0 otherwise and the wire
+//!   Hop-by-Hop header has length 4 and a value above 65535 (RFC 2675): 40 + that value, at most 2^32 - 1. If the field is 0 otherwise and the wire
 //!   has more than 65535 octets behind the fixed header (offload): the octets of the wire from the IP header on. Else 40: the
 //!   packet is empty, and octets behind it are padding.
 //! - *End of the packet* is IP header + that length; *end of what is seen* is the lesser of it and the captured octets. A
@@ -43,13 +43,13 @@
 //!
 //! Start with the Next Header of the fixed header, at octet 40. Repeat for the number `n` at offset `o`:
 //!
-//! 1. `n` is not one of 0, 43, 44, 50, 51, 60, 135, 139, 140, 253, 254: it is the upper layer. 59 sets bit 2 (`NoNxt`) of
-//!    IE 515; 147 to 252 and 255 (no upper layer assigned) set bit 3 (`UNK`). Stop, complete.
+//! 1. `n` is not one of 0, 43, 44, 50, 51, 60, 135, 139, 140, 147, 253, 254: it is the upper layer. 59 sets bit 2 (`NoNxt`) of
+//!    IE 515; 148 to 252 and 255 (no upper layer assigned) set bit 3 (`UNK`). Stop, complete.
 //! 2. A limit of headers is set and reached: stop, *incomplete*. The default is no limit.
 //! 3. `n` joins the runs (IE 516: adjacent equal numbers are one run, at most 255 in a run, then the next begins) and sets its bit of
-//!    515: DST 60 → 0, HOP 0 → 1, RH 43 → 5, MOB 135 → 7, ESP 50 → 8, AH 51 → 9, HIP 139 → 10, SHIM6 140 → 11, 253 → 12, 254 → 13;
+//!    515: DST 60 → 0, HOP 0 → 1, RH 43 → 5, MOB 135 → 7, ESP 50 → 8, AH 51 → 9, HIP 139 → 10, SHIM6 140 → 11, 253 → 12, 254 → 13, 147 → 3 (`UNK`: an extension header without a bit);
 //!    44 sets FRA0 (4) if its offset is 0 (atomic ones too), FRA1 (6) if not, neither if its 8 octets are not seen.
-//! 4. 253 and 254: stop, incomplete. Nothing says how long they are (RFC 6564's format binds new headers only), and a
+//! 4. 147, 253 and 254: stop, incomplete. Nothing says how long they are (RFC 6564's format binds new headers only), and a
 //!    guess would read payload as ports `[choice]`.
 //! 5. ESP: 8 octets in IE 518, stop, complete: all that can be read is listed `[choice]`. SPI is the first 4 octets, if seen.
 //! 6. Its first octets (2; Fragment 8) are not seen: 0 octets in IE 518, stop, incomplete.
@@ -74,7 +74,7 @@
 //!
 //! SRH (RFC 8754): the first Routing header of type 4 of the flow whose first 8 octets are seen. Segments are 16 octets
 //! from octet 8; the header holds min(Last Entry + 1, octet 1 / 2) of them; those wholly seen are kept, up to 8. The active
-//! segment is the packet's destination address.
+//! segment is the packet's destination address. The whole header is kept if it is wholly seen and has at most 176 octets.
 //!
 //! # 4 The upper layer
 //!
@@ -84,7 +84,8 @@
 //!   If they are not seen, the *ports are unknown*: 0, and the key has a mark of its own. Other protocols: ports 0, no mark.
 //! - Ports are unknown, too, when the walk stopped before the upper layer (rules 2, 4, 6, 9) or at a Fragment header with an offset (rule 8); a later
 //!   fragment has those of its datagram (section 6).
-//! - `tcpControlBits`: octets 12–13 without the data offset (12 bits, RFC 9565), if both are seen; OR-ed.
+//! - `tcpControlBits`: octets 12–13 without the data offset (12 bits, RFC 9565), if both are seen; OR-ed. Absent if no
+//!   bit was seen and they were not seen in some packet.
 //! - TCP options: from octet 20 to data offset × 4, as far as seen. A kind sets its bit of IE 520 as soon as it is read; 0 ends; a length below 2, or beyond the options or what is seen, ends. Kinds 253 and 254 that are
 //!   wholly seen with a length of 4 or more give no bit but an ExID: the
 //!   4-octet 0xE2D4C3D9 (the one assigned) if length is 6 or more and it is there, else the first 2 octets. If a flow has an ExID, its
@@ -93,7 +94,7 @@
 //! # 5 Flow, record, and its end
 //!
 //! Key: IP version, addresses, `protocolIdentifier`, ports (or type and code), the mark of section 4, outer and inner VLAN
-//! identifier (12 bits, 0 without a tag), tunnel level; with the option: flow label and traffic class; the packet's chain.
+//! identifier (12 bits, 0 without a tag), tunnel level and what carries the packet (section 7); with the option: flow label and traffic class; the packet's chain.
 //! The interface is no key.
 //!
 //! Records of a key follow each other. A packet observed at `t` meets the open record of its key, in this order:
@@ -123,13 +124,13 @@
 //! **Range.** Octets [offset × 8, offset × 8 + length) of the datagram, length being the octets from behind the (Fragment or
 //! IPv4) header to the end of the packet, captured or not.
 //!
-//! **Datagram.** Known by (IP version, source, destination, identification, both VLAN identifiers, tunnel level; IPv4: protocol). It lives for
+//! **Datagram.** Known by (IP version, source, destination, identification, both VLAN identifiers, tunnel level and what carries it; IPv4: protocol). It lives for
 //! `reassembly` (15 s, and never longer than `idle`) from its first-arriving fragment; RFC 8200 allows 60, but held packets delay
 //! the export `[choice]`. Before a frame of time `t` is looked at, datagrams with t − begun > `reassembly` end, oldest first.
 //! A first fragment that comes when the datagram is *complete* begins a new one (identification reuse).
 //!
 //! **Whose.** The first *first fragment* that arrives gives the datagram protocol and ports (known or not), from its own
-//! headers. Every later fragment, and every further first fragment, takes these from the datagram; the rest of its key is its own.
+//! headers. If its ports are unknown, a further first fragment whose are not gives them from then on. Every later fragment, and every further first fragment, takes these from the datagram; the rest of its key is its own.
 //! Fragments that come before it are held; when it comes they are metered in their order of arrival, at their own times, and then it.
 //! When the datagram ends without it they are metered as *orphans*, in order: protocol as their own Fragment header (IPv4
 //! header) names it, ports unknown.

@@ -8,7 +8,7 @@ use super::octets::{Octets, u16, u32};
 use std::net::IpAddr;
 
 /// What carried an inner packet.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Carrier {
     /// `6in4`, `4in6`, `6in6`, `4in4`, `gre`, `vxlan`, `geneve`, `gtp-u`, `teredo` or `ayiya`.
     pub kind: &'static str,
