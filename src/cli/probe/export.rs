@@ -9,7 +9,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Export")]
 pub(super) struct ExportArgs {
-    /// Where records go; repeatable. udp://HOST:PORT, tcp://HOST:PORT, file:OUT.ipfix, json:OUT.jsonl, json:-
+    /// Where records go; repeatable. udp://, tcp://, sctp://HOST:PORT, tls://HOST:PORT?ca=FILE,
+    /// unix:PATH, file:OUT.ipfix, json:OUT.jsonl, json:-; failover:URL,URL or balance:URL,URL share (docs/export.md).
     #[arg(short, long = "collector", value_name = "URL", default_value = "json:-")]
     pub(super) collectors: Vec<Destination>,
 
