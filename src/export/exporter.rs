@@ -1,6 +1,7 @@
 //! The Exporting Process as a whole: all collectors, one preset.
 
 use super::destination::Destination;
+use super::group::Group;
 use super::json::JsonLines;
 use super::options::{Keys, OptionsPlan, Statistics};
 use super::preset::{Preset, UserElement};
@@ -77,7 +78,15 @@ pub struct Exporter {
 enum Outlet {
     Ipfix(Box<Session>),
     Json(Box<JsonLines>),
+    /// Several that share the records.
+    Group(Box<Group>),
 }
+
+/// How often messages that wait for their pace are looked at.
+const PACE: Duration = Duration::from_millis(2);
+
+/// Octets of a message that any transport of a group carries.
+const GROUP_MESSAGE: usize = 1_400;
 
 impl Exporter {
     /// Opens every destination. A TCP collector need not be there yet.
@@ -95,15 +104,29 @@ impl Exporter {
         ));
         let records =
             Records::new(&plan.preset, plan.enterprise, plan.active.as_secs(), plan.idle.as_secs());
+        let session = |transport, most| {
+            Session::new(transport, plan.domain, plan.intervals, Arc::clone(&options), most)
+        };
         let mut outlets = Vec::new();
+        let mut groups = 0;
         for destination in &plan.destinations {
-            let outlet = match open(destination, plan)? {
-                Opened::Json(lines) => Outlet::Json(Box::new(lines)),
-                Opened::Ipfix(transport) => {
-                    let options = Arc::clone(&options);
-                    let session = Session::new(transport, plan.domain, plan.intervals, options);
-                    Outlet::Ipfix(Box::new(session))
+            let outlet = match destination {
+                Destination::Json(files) => {
+                    let files = files.as_ref();
+                    let lines = JsonLines::open(files, plan.enterprise, &plan.user_elements)?;
+                    Outlet::Json(Box::new(lines))
                 }
+                Destination::Group(sharing, members) => {
+                    groups += 1;
+                    let mut sessions = Vec::new();
+                    for member in members {
+                        let mut session = session(open(member, plan)?, GROUP_MESSAGE);
+                        session.counters.group = groups;
+                        sessions.push((member.clone(), session));
+                    }
+                    Outlet::Group(Box::new(Group::new(*sharing, sessions)))
+                }
+                alone => Outlet::Ipfix(Box::new(session(open(alone, plan)?, usize::MAX))),
             };
             outlets.push((destination.clone(), outlet));
         }
@@ -114,8 +137,10 @@ impl Exporter {
     /// files, which are over before a connection would be there.
     pub fn wait_connected(&mut self, now: Timestamp, patience: Duration) {
         for (_, outlet) in &mut self.outlets {
-            if let Outlet::Ipfix(session) = outlet {
-                session.wait_connected(&self.records, now, patience);
+            match outlet {
+                Outlet::Ipfix(session) => session.wait_connected(&self.records, now, patience),
+                Outlet::Group(group) => group.wait_connected(&self.records, now, patience),
+                Outlet::Json(_) => {}
             }
         }
     }
@@ -128,6 +153,7 @@ impl Exporter {
                 match outlet {
                     Outlet::Ipfix(session) => session.push(&mut self.records, index, &flow, now),
                     Outlet::Json(lines) => lines.push(&mut self.records, index, &flow, now),
+                    Outlet::Group(group) => group.push(&mut self.records, index, &flow, now),
                 }
             }
         }
@@ -139,7 +165,8 @@ impl Exporter {
         for (_, outlet) in &mut self.outlets {
             match outlet {
                 Outlet::Ipfix(session) => session.tick(&self.records, now, statistics),
-                Outlet::Json(lines) => lines.flush(now),
+                Outlet::Json(lines) => lines.tick(now),
+                Outlet::Group(group) => group.tick(&self.records, now, statistics),
             }
         }
     }
@@ -149,17 +176,30 @@ impl Exporter {
         for (_, outlet) in &mut self.outlets {
             match outlet {
                 Outlet::Ipfix(session) => session.finish(&self.records, now, statistics),
-                Outlet::Json(lines) => lines.flush(now),
+                Outlet::Json(lines) => lines.finish(now),
+                Outlet::Group(group) => group.finish(&self.records, now, statistics),
             }
         }
     }
 
-    /// The counters of each collector, in the order of the plan.
+    /// The counters of each collector, in the order of the plan; those of a group one after the other.
     pub fn counters(&self) -> impl Iterator<Item = (&Destination, CollectorCounters)> {
-        self.outlets.iter().map(|(destination, outlet)| match outlet {
-            Outlet::Ipfix(session) => (destination, session.counters),
-            Outlet::Json(lines) => (destination, lines.counters),
+        self.outlets.iter().flat_map(|(destination, outlet)| match outlet {
+            Outlet::Ipfix(session) => vec![(destination, session.counters)],
+            Outlet::Json(lines) => vec![(destination, lines.counters)],
+            Outlet::Group(group) => group.counters().collect(),
         })
+    }
+
+    /// How long the owner may wait before the next [`Self::tick`]: less than `most` while messages wait for their pace.
+    #[must_use]
+    pub fn pause(&self, most: Duration) -> Duration {
+        let waits = self.outlets.iter().any(|(_, outlet)| match outlet {
+            Outlet::Ipfix(session) => session.waits(),
+            Outlet::Json(_) => false,
+            Outlet::Group(group) => group.waits(),
+        });
+        if waits { most.min(PACE) } else { most }
     }
 
     /// Flow records made but not wholly as the preset says: the class template had to serve (too many kinds of flow), and
@@ -171,38 +211,36 @@ impl Exporter {
 
     /// What went wrong since the last call, a line each, for the log.
     pub fn take_problems(&mut self) -> Vec<String> {
-        let problems = self.outlets.iter_mut().filter_map(|(_, outlet)| match outlet {
-            Outlet::Ipfix(session) => session.take_problem(),
-            Outlet::Json(lines) => lines.take_problem(),
+        let problems = self.outlets.iter_mut().flat_map(|(_, outlet)| match outlet {
+            Outlet::Ipfix(session) => session.take_problem().into_iter().collect(),
+            Outlet::Json(lines) => lines.take_problem().into_iter().collect(),
+            Outlet::Group(group) => group.take_problems(),
         });
         problems.collect()
     }
 }
 
-enum Opened {
-    Ipfix(Transport),
-    Json(JsonLines),
-}
-
-fn open(destination: &Destination, plan: &ExportPlan) -> Result<Opened, TransportError> {
+fn open(destination: &Destination, plan: &ExportPlan) -> Result<Transport, TransportError> {
     let patience = Patience { pause: plan.reconnect, patient: plan.patient };
     let connection = match destination {
         Destination::Udp(network) => {
-            return Ok(Opened::Ipfix(Transport::Udp(Udp::open(network, plan.message_limit)?)));
+            return Ok(Transport::Udp(Box::new(Udp::open(
+                network,
+                plan.message_limit,
+                plan.patient,
+            )?)));
         }
-        Destination::File(files) => {
-            return Ok(Opened::Ipfix(Transport::File(IpfixFile::create(&files.path)?)));
-        }
-        Destination::Json(files) => {
-            let path = files.as_ref().map(|files| &files.path);
-            let lines = JsonLines::open(path, plan.enterprise, &plan.user_elements)?;
-            return Ok(Opened::Json(lines));
+        Destination::File(files) | Destination::Json(Some(files)) => {
+            return Ok(Transport::File(Box::new(IpfixFile::create(files)?)));
         }
         Destination::Tcp(network) => Connection::tcp(network, patience)?,
         Destination::Tls(network, files) => Connection::tls(network, files, patience)?,
         Destination::Sctp(network, lifetime) => Connection::sctp(network, *lifetime, patience)?,
         Destination::Unix(path) => Connection::unix(path, patience),
-        Destination::Group(..) => unreachable!("not parsed"),
+        Destination::Json(None) | Destination::Group(..) => {
+            let source = std::io::ErrorKind::InvalidInput.into();
+            return Err(TransportError::File { path: destination.name().into(), source });
+        }
     };
-    Ok(Opened::Ipfix(Transport::Connection(Box::new(connection))))
+    Ok(Transport::Connection(Box::new(connection)))
 }

@@ -2,11 +2,12 @@
 //!
 //! In: prepared flows. Out: one object a line, octet for octet what `sixtap show` prints of the same record, because it is
 //! made of the same octets by the same code ([`crate::ipfix::json`]). Options records are not written: what they tell
-//! is in the names already. Invariant: only whole lines are written, unless the output itself fails in the middle of one.
+//! is in the names already. Invariant: a file ends with a whole line, whatever fails.
 
+use super::destination::Files;
 use super::preset::UserElement;
 use super::record::{Records, Template};
-use super::transport::TransportError;
+use super::transport::{Output, TransportError, Unit, write};
 use crate::capture::Timestamp;
 use crate::ipfix::json::{self, Naming};
 use crate::ipfix::{self, FieldSpecifier, RecordOctets};
@@ -14,9 +15,7 @@ use crate::meter::flow::FinishedFlow;
 use crate::telemetry::CollectorCounters;
 use ie_registry::{DataType, REVERSE_PEN};
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::io::{Stdout, Write};
 
 /// Lines are gathered up to so many octets before they are written.
 const BUFFER: usize = 1 << 16;
@@ -24,15 +23,27 @@ const BUFFER: usize = 1 << 16;
 /// Octets of the longest record there can be.
 const LONGEST_RECORD: usize = 65_535;
 
+/// A compressed file is written so often at least: what a crash may cost.
+const COMPRESS_EVERY: u64 = 2_000_000_000;
+
+/// Where lines go.
+#[derive(Debug)]
+enum Out {
+    Standard(Stdout),
+    File(Box<Output>),
+}
+
 /// JSON lines.
 pub(super) struct JsonLines {
-    out: Box<dyn Write + Send>,
+    out: Out,
     name: String,
     elements: Elements,
     record: Vec<u8>,
     lines: String,
     /// End of each line that is held, with packets and octets of its flow.
     held: Vec<(usize, u64, u64)>,
+    /// When they were last written.
+    flushed: Timestamp,
     problem: Option<String>,
     failing: bool,
     pub(super) counters: CollectorCounters,
@@ -80,25 +91,24 @@ impl Elements {
 }
 
 impl JsonLines {
-    /// To `path`, or to standard output.
+    /// To a file (or a file after the other), or to standard output.
     pub(super) fn open(
-        path: Option<&PathBuf>,
+        files: Option<&Files>,
         enterprise: u32,
         user: &[UserElement],
     ) -> Result<Self, TransportError> {
-        let (out, name): (Box<dyn Write + Send>, String) = match path {
-            None => (Box::new(std::io::stdout()), "standard output".to_owned()),
-            Some(path) => {
-                let file = File::create(path)
-                    .map_err(|source| TransportError::File { path: path.clone(), source })?;
-                (Box::new(file), path.display().to_string())
+        let (out, name) = match files {
+            None => (Out::Standard(std::io::stdout()), "standard output".to_owned()),
+            Some(files) => {
+                let output = Output::create(files, Unit::Line)?;
+                (Out::File(Box::new(output)), files.path.display().to_string())
             }
         };
         let elements = Elements { enterprise, user: user.to_vec() };
         Ok(Self::new(out, name, elements))
     }
 
-    fn new(out: Box<dyn Write + Send>, name: String, elements: Elements) -> Self {
+    fn new(out: Out, name: String, elements: Elements) -> Self {
         Self {
             out,
             name,
@@ -106,6 +116,7 @@ impl JsonLines {
             record: vec![0; LONGEST_RECORD],
             lines: String::with_capacity(BUFFER + 4096),
             held: Vec::new(),
+            flushed: Timestamp(0),
             problem: None,
             failing: false,
             counters: CollectorCounters { sessions: 1, ..CollectorCounters::default() },
@@ -137,20 +148,53 @@ impl JsonLines {
         }
     }
 
+    /// What time brings: lines that have waited long enough, the next file.
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        let (due, compresses) = match &self.out {
+            Out::Standard(_) => (false, false),
+            Out::File(output) => (output.due(now), output.compresses()),
+        };
+        if due || !compresses || now.since(self.flushed) >= COMPRESS_EVERY {
+            self.flushed = now;
+            self.flush(now);
+        }
+        if let Out::File(output) = &mut self.out
+            && due
+            && output.rotate(now)
+        {
+            self.counters.sessions += 1;
+        }
+    }
+
+    /// Writes what is left, and gives the file its name.
+    pub(super) fn finish(&mut self, now: Timestamp) {
+        self.flush(now);
+        if let Out::File(output) = &mut self.out {
+            output.close();
+        }
+    }
+
     /// Writes the lines that are held.
-    pub(super) fn flush(&mut self, now: Timestamp) {
-        let (done, failure) = write(&mut self.out, self.lines.as_bytes());
+    fn flush(&mut self, now: Timestamp) {
+        let (done, failure) = self.out.write(self.lines.as_bytes());
+        let mut whole = 0;
         for (end, packets, octets) in std::mem::take(&mut self.held) {
             if end <= done {
+                whole = end;
                 self.counters.sent += 1;
             } else {
                 self.counters.lost.send += 1;
                 self.lose(packets, octets, now);
             }
         }
-        self.counters.octets += done as u64;
+        self.counters.octets += whole as u64;
         self.lines.clear();
-        if let Some(error) = failure.filter(|_| !self.failing) {
+        let Some(error) = failure else { return };
+        if let Out::File(output) = &mut self.out {
+            // Of a pipe it cannot be had.
+            output.cut(done - whole);
+        }
+        if !self.failing {
             self.failing = true;
             self.problem = Some(format!("{}: {error}; records are lost", self.name));
         }
@@ -167,22 +211,23 @@ impl JsonLines {
     }
 
     pub(super) fn take_problem(&mut self) -> Option<String> {
-        self.problem.take()
+        self.problem.take().or_else(|| match &mut self.out {
+            Out::Standard(_) => None,
+            Out::File(output) => output.take_problem(),
+        })
     }
 }
 
-/// Writes all it can; how many octets, and what stopped it.
-fn write(out: &mut dyn Write, octets: &[u8]) -> (usize, Option<std::io::Error>) {
-    let mut done = 0;
-    while let Some(rest) = octets.get(done..).filter(|rest| !rest.is_empty()) {
-        match out.write(rest) {
-            Ok(0) => return (done, Some(ErrorKind::WriteZero.into())),
-            Ok(written) => done += written,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return (done, Some(error)),
+impl Out {
+    fn write(&mut self, octets: &[u8]) -> (usize, Option<std::io::Error>) {
+        match self {
+            Self::File(output) => output.write(octets),
+            Self::Standard(out) => {
+                let (done, failure) = write(out, octets);
+                (done, failure.or_else(|| out.flush().err()))
+            }
         }
     }
-    (done, out.flush().err())
 }
 
 impl std::fmt::Debug for JsonLines {

@@ -1,7 +1,7 @@
 //! Exporting Process (RFC 5470 section 5.6): flow to record to message to collector.
 //!
 //! ```text
-//! FlowBatch ──► record::Records ──► session (one a collector) ──► transport: UDP, TCP, file
+//! FlowBatch ──► record::Records ──► session (one a collector) ──► transport: UDP, TCP, TLS, SCTP, UNIX, file
 //!               preset: fields      messages, Templates,
 //!               Templates by kind   sequence numbers, options
 //!                             └──► json: one object a line
@@ -38,6 +38,7 @@
 
 mod destination;
 mod exporter;
+mod group;
 mod json;
 mod options;
 pub mod preset;

@@ -9,7 +9,7 @@
 
 use super::options::{self, OptionsPlan, Statistics};
 use super::record::{Records, Template};
-use super::transport::{Burst, Outcome, Tally, Transport};
+use super::transport::{Burst, Outcome, SEQUENCE, Tally, Transport};
 use crate::capture::Timestamp;
 use crate::ipfix::{MessageBuilder, MessageHeader, Refused, SetHeader};
 use crate::meter::flow::FinishedFlow;
@@ -77,6 +77,8 @@ pub(super) struct Session {
     /// Messages of a lane's burst.
     burst: usize,
     limit: usize,
+    /// Most octets of a message, whatever the transport takes.
+    most: usize,
     /// Templates of the preset that the collector has.
     announced: usize,
     /// Options Templates, type records and names were sent.
@@ -95,8 +97,9 @@ impl Session {
         domain: u32,
         intervals: Intervals,
         options: Arc<OptionsPlan>,
+        most: usize,
     ) -> Self {
-        let limit = transport.message_limit();
+        let limit = transport.message_limit().min(most);
         let started = u64::from(!matches!(transport, Transport::Connection(_)));
         Self {
             burst: transport.burst(),
@@ -107,6 +110,7 @@ impl Session {
             sequence: 0,
             lanes: Vec::new(),
             limit,
+            most,
             announced: 0,
             introduced: false,
             builder: MessageBuilder::new(limit),
@@ -199,7 +203,7 @@ impl Session {
         let octets = &lane.octets[..lane.start];
         let mut outcome = Outcome::default();
         let burst = Burst { octets, segment, tallies: &lane.complete };
-        self.transport.send(burst, &mut outcome);
+        self.transport.send(burst, now, &mut outcome);
         lane.take_sent();
         self.settle(outcome, now);
     }
@@ -317,7 +321,7 @@ impl Session {
         let octets = self.builder.finish(now.seconds() as u32);
         let mut outcome = Outcome::default();
         let burst = Burst { octets, segment: octets.len(), tallies: &[tally] };
-        self.transport.send(burst, &mut outcome);
+        self.transport.send(burst, now, &mut outcome);
         self.settle(outcome, now);
         self.builder.begin(self.domain, self.sequence);
     }
@@ -391,6 +395,11 @@ impl Session {
         if connected {
             self.begin_session(templates, now);
         }
+        self.watch_path(templates, now);
+        if self.transport.wants_trial(now) {
+            self.introduced = false;
+            self.announced = 0;
+        }
         if self.announced < templates.len() || !self.introduced {
             self.announce(templates, now);
         }
@@ -406,7 +415,18 @@ impl Session {
         }
     }
 
-    /// Templates and options again, over UDP, by time and by messages; and the path MTU is looked at again.
+    /// Messages keep to what the path carries now: the kernel learns that from ICMP and forgets it after a while.
+    fn watch_path(&mut self, templates: &[Template], now: Timestamp) {
+        let limit = self.transport.message_limit().min(self.most);
+        if limit != self.limit {
+            self.flush(templates, now);
+            self.limit = limit;
+            self.builder = MessageBuilder::new(limit);
+            self.lanes.iter_mut().for_each(|lane| *lane = Lane::default());
+        }
+    }
+
+    /// Templates and options again, over UDP, by time and by messages.
     fn refresh(&mut self, templates: &[Template], now: Timestamp) {
         if self.refreshed == Timestamp(0) {
             self.refreshed = now;
@@ -422,16 +442,9 @@ impl Session {
         self.announced = 0;
         self.announce(templates, now);
         self.refreshed_messages = self.counters.messages;
-        let limit = self.transport.message_limit();
-        if limit != self.limit {
-            self.flush(templates, now);
-            self.limit = limit;
-            self.builder = MessageBuilder::new(limit);
-            self.lanes.iter_mut().for_each(|lane| *lane = Lane::default());
-        }
     }
 
-    /// A connection has been made: numbers from 0, Templates first, then what was held.
+    /// A connection has been made, or a file begun: numbers from 0, Templates first, then what was held.
     fn begin_session(&mut self, templates: &[Template], now: Timestamp) {
         let held = match &mut self.transport {
             Transport::Connection(connection) => connection.take_held(),
@@ -442,15 +455,61 @@ impl Session {
         self.introduced = false;
         self.announced = 0;
         self.announce(templates, now);
-        // Templates and options of the old session have just been said again.
-        for (mut octets, tally) in held.into_iter().filter(|(_, tally)| tally.flows > 0) {
+        self.send_again(held, now);
+    }
+
+    /// Sends messages of another session. Templates and options among them have been said in this one.
+    fn send_again(&mut self, messages: Vec<(Vec<u8>, Tally)>, now: Timestamp) {
+        for (mut octets, tally) in messages.into_iter().filter(|(_, tally)| tally.flows > 0) {
             octets[SEQUENCE].copy_from_slice(&self.sequence.to_be_bytes());
             self.sequence = self.sequence.wrapping_add(tally.records() as u32);
             let mut outcome = Outcome::default();
             let burst = Burst { octets: &octets, segment: octets.len(), tallies: &[tally] };
-            self.transport.send(burst, &mut outcome);
+            self.transport.send(burst, now, &mut outcome);
             self.settle(outcome, now);
         }
+    }
+
+    /// Everything that is held, for another collector of a group.
+    pub(super) fn give_up(&mut self, records: &Records, now: Timestamp) -> Vec<(Vec<u8>, Tally)> {
+        self.transport.hold(true);
+        self.flush(records.templates(), now);
+        let mut outcome = Outcome::default();
+        let mut messages = self.transport.take_held(&mut outcome);
+        self.settle(outcome, now);
+        messages.retain(|(_, tally)| tally.flows > 0);
+        self.counters.moved += messages.iter().map(|(_, tally)| tally.flows).sum::<u64>();
+        messages
+    }
+
+    /// Takes what another collector of a group has given up.
+    pub(super) fn take_over(
+        &mut self,
+        messages: Vec<(Vec<u8>, Tally)>,
+        records: &Records,
+        now: Timestamp,
+    ) {
+        let templates = records.templates();
+        if self.announced < templates.len() || !self.introduced {
+            self.announce(templates, now);
+        }
+        self.counters.records += messages.iter().map(|(_, tally)| tally.flows).sum::<u64>();
+        self.send_again(messages, now);
+    }
+
+    /// Whether the collector is there, as far as can be known.
+    pub(super) fn is_there(&self) -> bool {
+        self.transport.is_there()
+    }
+
+    /// Whether flow records are to be held rather than sent to a collector that is away.
+    pub(super) fn hold(&mut self, holding: bool) {
+        self.transport.hold(holding);
+    }
+
+    /// Whether messages wait that could go before long.
+    pub(super) fn waits(&self) -> bool {
+        self.transport.waits()
     }
 
     fn send_statistics(&mut self, now: Timestamp, statistics: &Statistics) {
@@ -484,7 +543,7 @@ impl Session {
         self.settle(outcome, now);
         self.send_statistics(now, statistics);
         let mut outcome = Outcome::default();
-        self.transport.finish(&mut outcome);
+        self.transport.finish(now, &mut outcome);
         self.settle(outcome, now);
     }
 
@@ -506,9 +565,6 @@ impl Session {
         self.transport.take_problem()
     }
 }
-
-/// Where the sequence number stands in a message (RFC 7011 section 3.1).
-const SEQUENCE: std::ops::Range<usize> = 8..12;
 
 impl Lane {
     /// The octets for the next record of the message in the making, up to the end of the message.

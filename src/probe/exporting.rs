@@ -88,7 +88,7 @@ impl Run {
     fn run(&mut self) {
         let mut batches = 0;
         loop {
-            let received = self.returns.full.recv_timeout(TICK);
+            let received = self.returns.full.recv_timeout(self.exporter.pause(TICK));
             let now = wall_clock();
             match received {
                 Ok(batch) => {

@@ -1,6 +1,6 @@
 //! What became of the records for one collector.
 //!
-//! The line of the ledger: `records = sent + lost.encode + lost.queue + lost.send + held`, and the sequence number of the
+//! The line of the ledger: `records = sent + lost.encode + lost.queue + lost.send + moved + held`, and the sequence number of the
 //! session's next message is the number of Data Records sent in it, modulo 2³² (RFC 7011 section 3.1).
 
 use serde::Serialize;
@@ -33,6 +33,10 @@ pub struct CollectorCounters {
     pub sent: u64,
     /// Flow records lost.
     pub lost: Lost,
+    /// Flow records given to another collector of the group, which counts them too.
+    pub moved: u64,
+    /// Collectors of one number share the records; those of 0 get all.
+    pub group: u16,
     /// Packets in the lost flow records (`notSentPacketTotalCount`).
     pub not_sent_packets: u64,
     /// IP octets in the lost flow records (`notSentOctetTotalCount`).
@@ -56,9 +60,9 @@ pub struct CollectorCounters {
 }
 
 impl CollectorCounters {
-    /// Flow records made, and neither sent nor lost yet.
+    /// Flow records made, and neither sent nor lost nor given away yet.
     #[must_use]
     pub const fn held(&self) -> u64 {
-        self.records.saturating_sub(self.sent + self.lost.total())
+        self.records.saturating_sub(self.sent + self.lost.total() + self.moved)
     }
 }

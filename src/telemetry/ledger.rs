@@ -200,15 +200,28 @@ impl Ledger {
         let ended = flows.ended();
         list.push(Equation::new("records begun = ended + live", flows.created, ended + flows.live));
         for (name, collector) in collectors {
-            list.push(Equation::new(
-                format!("{name}: records ended = given to it + lost in the queue"),
-                ended,
-                collector.records + flows.lost_queue,
-            ));
+            if collector.group == 0 {
+                list.push(Equation::new(
+                    format!("{name}: records ended = given to it + lost in the queue"),
+                    ended,
+                    collector.records + flows.lost_queue,
+                ));
+            }
             list.push(Equation::new(
                 format!("{name}: records = sent + lost + held"),
                 collector.records,
-                collector.sent + collector.lost.total() + collector.held(),
+                collector.sent + collector.lost.total() + collector.moved + collector.held(),
+            ));
+        }
+        let groups = collectors.iter().map(|(_, collector)| collector.group).max().unwrap_or(0);
+        for group in 1..=groups {
+            let members = || collectors.iter().map(|(_, of)| of).filter(|of| of.group == group);
+            let given: u64 = members().map(|member| member.records).sum();
+            let moved: u64 = members().map(|member| member.moved).sum();
+            list.push(Equation::new(
+                format!("group {group}: records ended = given to one of it + lost in the queue"),
+                ended,
+                given.saturating_sub(moved) + flows.lost_queue,
             ));
         }
         list
@@ -336,6 +349,7 @@ impl fmt::Display for Ledger {
             lines.some("lost: not encoded", collector.lost.encode)?;
             lines.some("lost: queue full", collector.lost.queue)?;
             lines.some("lost: not sent", collector.lost.send)?;
+            lines.some("given to another of the group", collector.moved)?;
             lines.some("options records", collector.options)?;
             lines.line("messages", collector.messages)?;
             lines.line("octets", collector.octets)?;
@@ -439,6 +453,23 @@ mod tests {
         let json = ledger.to_json();
         assert_eq!(json["interfaces"][0]["mode"], "copy");
         assert_eq!(json["interfaces"][0]["statistics"]["rx_no_buffer_count"], 7);
+    }
+
+    #[test]
+    fn collectors_of_a_group_share_the_records() {
+        let mut ledger = balanced();
+        let member = |records, moved| CollectorCounters {
+            records,
+            moved,
+            sent: records - moved,
+            group: 1,
+            ..CollectorCounters::default()
+        };
+        ledger.collectors.push(("first".into(), member(2, 1)));
+        ledger.collectors.push(("second".into(), member(1, 0)));
+        assert!(ledger.balances(), "{ledger}");
+        ledger.collectors[2].1.records += 1;
+        assert!(!ledger.balances(), "{ledger}");
     }
 
     #[test]

@@ -358,10 +358,14 @@ pub(super) fn encode(
         (cpu_time() - begun, count)
     });
     let (socket, mut exporter) = exporter()?;
-    let now = Timestamp(START);
+    let mut now = Timestamp(START);
     let sent = effort.median(|| {
         let begun = cpu_time();
-        batches.iter().for_each(|batch| exporter.consume(batch, now));
+        for batch in batches {
+            // Time enough for the pace: what is measured is sending, not holding back.
+            now.0 += 10_000_000;
+            exporter.consume(batch, now);
+        }
         exporter.tick(now, &Statistics::default());
         (cpu_time() - begun, count)
     });

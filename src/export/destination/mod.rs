@@ -148,7 +148,7 @@ fn parse(given: &str) -> Result<Destination, String> {
         _ => None,
     };
     if let Some(sharing) = sharing {
-        return group(sharing, rest).and(Err("groups of collectors are not there yet".to_owned()));
+        return group(sharing, rest);
     }
     let (rest, mut parameters) = Parameters::split(rest)?;
     let network = |parameters: &mut Parameters<'_>, port: u16| {

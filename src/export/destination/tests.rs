@@ -16,6 +16,8 @@ fn what_is_understood_is_written_the_same() {
         "json:out.jsonl",
         "json:out.jsonl?rotate=3600s",
         "json:-",
+        "failover:tcp://a:4739,tcp://b:4739?dscp=46",
+        "balance:udp://a:1,udp://[::1]:2,unix:/tmp/a,b",
     ] {
         assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
     }
@@ -29,6 +31,8 @@ fn what_is_understood_is_written_the_same() {
     ] {
         assert_eq!(text.parse::<Destination>().unwrap().to_string(), whole);
     }
+    let group = "failover:tls://a?ca=b,udp://c?rate=5".parse::<Destination>().unwrap();
+    assert_eq!(group.name(), "failover:tls://a:4740,udp://c:4739");
 }
 
 #[test]
@@ -62,6 +66,10 @@ fn what_is_not_understood_has_its_reason() {
         ("json:-?zstd=1", "takes no parameters"),
         ("unix:", "path is missing"),
         ("gopher://host", "\"gopher\" is none of"),
+        ("failover:udp://a", "two collectors or more"),
+        ("failover:udp://a,udp://a", "given twice"),
+        ("failover:udp://a,file:b", "only collectors at a socket"),
+        ("balance:udp://a,gopher://b", "gopher://b: \"gopher\" is none of"),
     ] {
         let error = text.parse::<Destination>().unwrap_err().to_string();
         assert!(error.contains(reason), "{text}: {error}");

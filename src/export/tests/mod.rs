@@ -1,9 +1,14 @@
 //! From flow to octets and back through [`crate::ipfix`].
 
+mod files;
+mod group;
 mod interop;
+mod pacing;
 mod property;
 mod session;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 
 use super::*;
 use crate::capture::Timestamp;

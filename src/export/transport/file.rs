@@ -2,41 +2,45 @@
 //!
 //! Invariant: whatever fails, the file ends with a whole message.
 
+use super::super::destination::Files;
+use super::output::Output;
+use super::recovery::Unit;
 use super::{Burst, Outcome, Tally, TransportError};
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use crate::capture::Timestamp;
 
 /// Messages are gathered up to so many octets before they are written.
 const BUFFER: usize = 1 << 18;
 
+/// A compressed file is written so often at least: what a crash may cost.
+const COMPRESS_EVERY: u64 = 2_000_000_000;
+
 #[derive(Debug)]
 pub(crate) struct IpfixFile {
-    file: File,
-    path: PathBuf,
+    output: Output,
+    name: String,
     buffer: Vec<u8>,
     /// Length and contents of each message in the buffer.
     held: Vec<(usize, Tally)>,
-    written: u64,
-    pub(super) problem: Option<String>,
+    /// When what is in the buffer was last written.
+    flushed: Timestamp,
+    problem: Option<String>,
     failing: bool,
 }
 
 impl IpfixFile {
-    /// Creates the file, or empties it.
-    pub(crate) fn create(path: &Path) -> Result<Self, TransportError> {
-        let file = File::create(path)
-            .map_err(|source| TransportError::File { path: path.to_owned(), source })?;
-        Ok(Self::new(file, path))
+    /// Creates the file, or empties it; see [`Output`] for a file after the other.
+    pub(crate) fn create(files: &Files) -> Result<Self, TransportError> {
+        let output = Output::create(files, Unit::Message)?;
+        Ok(Self::new(output, files.path.display().to_string()))
     }
 
-    fn new(file: File, path: &Path) -> Self {
+    fn new(output: Output, name: String) -> Self {
         Self {
-            file,
-            path: path.to_owned(),
+            output,
+            name,
             buffer: Vec::with_capacity(BUFFER),
             held: Vec::new(),
-            written: 0,
+            flushed: Timestamp(0),
             problem: None,
             failing: false,
         }
@@ -50,26 +54,30 @@ impl IpfixFile {
         }
     }
 
+    /// Writes what is held, and begins the next file when it is time. True if it has: that is a new Transport Session.
+    pub(super) fn progress(&mut self, now: Timestamp, outcome: &mut Outcome) -> bool {
+        let due = self.output.due(now);
+        if due || !self.output.compresses() || now.since(self.flushed) >= COMPRESS_EVERY {
+            self.flushed = now;
+            self.flush(outcome);
+        }
+        due && self.output.rotate(now)
+    }
+
+    pub(super) fn finish(&mut self, outcome: &mut Outcome) {
+        self.flush(outcome);
+        self.output.close();
+    }
+
     /// Writes what is held. What is refused was numbered last, so the numbers are used again.
-    pub(super) fn flush(&mut self, outcome: &mut Outcome) {
-        let mut done = 0;
-        let failure = loop {
-            let Some(rest) = self.buffer.get(done..).filter(|rest| !rest.is_empty()) else {
-                break None;
-            };
-            match self.file.write(rest) {
-                Ok(0) => break Some(std::io::ErrorKind::WriteZero.into()),
-                Ok(octets) => done += octets,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => break Some(error),
-            }
-        };
-        let mut whole = 0;
+    fn flush(&mut self, outcome: &mut Outcome) {
+        let (done, failure) = self.output.write(&self.buffer);
+        let (mut whole, mut end) = (0, 0);
         for (length, tally) in self.held.drain(..) {
-            whole += length;
-            if whole <= done {
+            end += length;
+            if end <= done {
+                whole = end;
                 outcome.sent.add(length, tally);
-                self.written += length as u64;
             } else {
                 outcome.refused.add(length, tally);
                 outcome.unnumbered += tally.records();
@@ -78,22 +86,21 @@ impl IpfixFile {
         match failure {
             None if self.buffer.is_empty() => {}
             None => self.failing = false,
-            Some(error) => self.cut(&error),
+            Some(error) => {
+                // Takes back the message that was written in part; of a pipe that cannot be had.
+                let cut = self.output.cut(done - whole);
+                if !self.failing {
+                    self.failing = true;
+                    let end = if cut { "the file ends with a whole message" } else { "it is cut" };
+                    self.problem = Some(format!("{}: {error}; records are lost, {end}", self.name));
+                }
+            }
         }
         self.buffer.clear();
     }
 
-    /// Takes back the message that was written in part; of a pipe that cannot be had.
-    fn cut(&mut self, error: &std::io::Error) {
-        let whole = self.file.set_len(self.written);
-        let whole = whole.and_then(|()| self.file.seek(SeekFrom::Start(self.written)));
-        if !self.failing {
-            self.failing = true;
-            let path = self.path.display();
-            let end =
-                if whole.is_ok() { "the file ends with a whole message" } else { "it is cut" };
-            self.problem = Some(format!("{path}: {error}; records are lost, {end}"));
-        }
+    pub(super) fn take_problem(&mut self) -> Option<String> {
+        self.problem.take().or_else(|| self.output.take_problem())
     }
 }
 
@@ -101,11 +108,13 @@ impl IpfixFile {
 mod tests {
     use super::super::Account;
     use super::*;
+    use std::fs::File;
+    use std::path::Path;
 
     #[test]
     fn a_full_disk_is_counted_and_told_once() {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let mut file = IpfixFile::new(full, Path::new("full"));
+        let mut file = IpfixFile::new(Output::of(full, Path::new("full")), "full".to_owned());
         let tally = Tally { flows: 2, ..Tally::default() };
         let mut outcome = Outcome::default();
         for _ in 0..2 {
@@ -115,7 +124,7 @@ mod tests {
         assert_eq!(outcome.sent, Account::default());
         assert_eq!((outcome.refused.messages, outcome.refused.tally.flows), (2, 4));
         assert_eq!(outcome.unnumbered, 4);
-        assert!(file.problem.take().unwrap().contains("No space left on device"));
-        assert!(file.problem.is_none());
+        assert!(file.take_problem().unwrap().contains("No space left on device"));
+        assert!(file.take_problem().is_none());
     }
 }

@@ -6,12 +6,17 @@
 
 mod connection;
 mod file;
+mod output;
+mod pace;
+mod recovery;
 mod resolver;
 mod route;
 mod udp;
 
 pub(super) use connection::{Connection, Patience};
 pub(super) use file::IpfixFile;
+pub(super) use output::{Output, write};
+pub(super) use recovery::Unit;
 pub(super) use udp::Udp;
 
 use super::destination::Host;
@@ -149,9 +154,9 @@ pub(super) struct Outcome {
 /// A way to a collector.
 #[derive(Debug)]
 pub(super) enum Transport {
-    Udp(Udp),
+    Udp(Box<Udp>),
     Connection(Box<Connection>),
-    File(IpfixFile),
+    File(Box<IpfixFile>),
 }
 
 impl Transport {
@@ -178,33 +183,68 @@ impl Transport {
     }
 
     /// Gives messages to the transport.
-    pub(super) fn send(&mut self, burst: Burst<'_>, outcome: &mut Outcome) {
+    pub(super) fn send(&mut self, burst: Burst<'_>, now: Timestamp, outcome: &mut Outcome) {
         match self {
-            Self::Udp(udp) => udp.send(burst, outcome),
+            Self::Udp(udp) => udp.send(burst, now, outcome),
             Self::Connection(connection) => connection.send(burst, outcome),
             Self::File(file) => file.send(burst, outcome),
         }
     }
 
-    /// Goes on with what is held: connects, writes what can be written. True if a connection has just been made: a new
-    /// Transport Session begins, and the session numbers anew what [`Connection::take_held`] gives it.
+    /// Goes on with what is held: connects, writes what can be written. True if a connection has just been made or
+    /// another file begun: a new Transport Session begins, and the session numbers anew what [`Connection::take_held`] gives it.
     pub(super) fn progress(&mut self, now: Timestamp, outcome: &mut Outcome) -> bool {
         match self {
-            Self::Udp(udp) => udp.progress(now),
+            Self::Udp(udp) => udp.progress(now, outcome),
             Self::Connection(connection) => connection.progress(now, outcome),
-            Self::File(file) => {
-                file.flush(outcome);
-                false
-            }
+            Self::File(file) => file.progress(now, outcome),
         }
     }
 
     /// The last chance: waits a bounded time for what is held, and gives up the rest.
-    pub(super) fn finish(&mut self, outcome: &mut Outcome) {
+    pub(super) fn finish(&mut self, now: Timestamp, outcome: &mut Outcome) {
         match self {
-            Self::Udp(_) => {}
+            Self::Udp(udp) => udp.finish(now, outcome),
             Self::Connection(connection) => connection.finish(outcome),
-            Self::File(file) => file.flush(outcome),
+            Self::File(file) => file.finish(outcome),
+        }
+    }
+
+    /// Whether messages wait for the pace: they are to be looked at soon.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self, Self::Udp(udp) if udp.waits())
+    }
+
+    /// Whether the collector is there, as far as can be known.
+    pub(super) fn is_there(&self) -> bool {
+        match self {
+            Self::Udp(udp) => udp.is_there(),
+            Self::Connection(connection) => connection.is_connected(),
+            Self::File(_) => true,
+        }
+    }
+
+    /// Whether flow records are to be held rather than sent to a collector that is away. A connection does so by itself.
+    pub(super) fn hold(&mut self, holding: bool) {
+        if let Self::Udp(udp) = self {
+            udp.hold(holding);
+        }
+    }
+
+    /// Whether the collector is to be given something to find out whether it is back.
+    pub(super) fn wants_trial(&mut self, now: Timestamp) -> bool {
+        match self {
+            Self::Udp(udp) => udp.wants_trial(now),
+            Self::Connection(_) | Self::File(_) => false,
+        }
+    }
+
+    /// What is held, for a new session or another collector to number anew.
+    pub(super) fn take_held(&mut self, outcome: &mut Outcome) -> Vec<(Vec<u8>, Tally)> {
+        match self {
+            Self::Udp(udp) => udp.take_held(outcome),
+            Self::Connection(connection) => connection.take_held(),
+            Self::File(_) => Vec::new(),
         }
     }
 
@@ -213,10 +253,13 @@ impl Transport {
         match self {
             Self::Udp(udp) => udp.problem.take(),
             Self::Connection(connection) => connection.problem.take(),
-            Self::File(file) => file.problem.take(),
+            Self::File(file) => file.take_problem(),
         }
     }
 }
+
+/// Where the sequence number stands in a message (RFC 7011 section 3.1).
+pub(super) const SEQUENCE: std::ops::Range<usize> = 8..12;
 
 /// Octets of a message where the path allows it: leaves room for tunnels within an MTU of 1,500.
 const PREFERRED: usize = 1_400;

@@ -6,6 +6,7 @@
 
 use super::super::super::destination::{Host, TlsFiles};
 use super::super::TransportError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -15,7 +16,8 @@ use rustls::{
     RootCertStore,
 };
 use socket2::Socket;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +25,9 @@ use std::time::{Duration, Instant};
 /// In TLS 1.3 the collector judges our certificate after our side of the handshake is done (RFC 8446 section 4.4.2). Records wait
 /// for a sign that it was accepted (a session ticket), or for this long: then they are not lost to a refusal.
 const JUDGEMENT: Duration = Duration::from_secs(1);
+
+/// How long the end waits for the collector to close its side.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the sessions with one collector have in common.
 #[derive(Debug)]
@@ -151,7 +156,7 @@ impl Session {
                 let later = self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
                     && self.shows_certificate;
                 // What is read behind the handshake is a ticket: an alert would have been an error.
-                return Ok(!later || read && self.ticketed() || since.elapsed() >= JUDGEMENT);
+                return Ok(!later || self.ticketed() || since.elapsed() >= JUDGEMENT);
             }
             if !read {
                 return Ok(false);
@@ -182,10 +187,23 @@ impl Session {
         self.flush()
     }
 
+    /// Says that nothing more comes, and hears the collector out for a moment: closing with something unread would reset the
+    /// connection, and take back what the collector has not read yet.
     pub(super) fn close(&mut self) {
         self.connection.send_close_notify();
         // Without it the end is seen as cut off; nothing more can be done about it.
         let _ = self.flush();
+        let _ = self.socket.shutdown(Shutdown::Write);
+        let begin = Instant::now();
+        while let Some(left) = LAST_WORDS.checked_sub(begin.elapsed()) {
+            let timeout = Timespec::try_from(left).ok();
+            let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], timeout.as_ref());
+            match (&self.socket).read(&mut [0; 1024]) {
+                Ok(0) => return,
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return,
+                _ => {}
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -213,7 +231,7 @@ impl Session {
         }
         // A collector has nothing to say; what it says anyway must not pile up.
         let mut aside = vec![0; state.plaintext_bytes_to_read()];
-        let _ = io::Read::read(&mut self.connection.reader(), &mut aside);
+        let _ = self.connection.reader().read(&mut aside);
         Ok(true)
     }
 
@@ -231,6 +249,9 @@ impl Session {
                 CertificateError::UnknownIssuer => {
                     format!("its certificate leads to no authority in {authorities}")
                 }
+                CertificateError::BadSignature => format!(
+                    "its certificate is not signed by the authority of that name in {authorities}"
+                ),
                 CertificateError::NotValidForName => {
                     "its certificate is for another name (name=NAME says which is meant)".to_owned()
                 }
@@ -251,6 +272,7 @@ impl Session {
                 }
                 AlertDescription::UnknownCA
                 | AlertDescription::BadCertificate
+                | AlertDescription::DecryptError
                 | AlertDescription::CertificateExpired
                 | AlertDescription::CertificateRevoked
                 | AlertDescription::CertificateUnknown
