@@ -55,6 +55,57 @@ fn each_topic_has_its_verdict() {
     });
 }
 
+/// Every topic has its line, for root and for anybody; each that is not good says what helps.
+#[cfg(feature = "xdp")]
+#[test]
+fn every_line_has_its_cure_for_root_and_for_anybody() {
+    in_namespace("every_line_has_its_cure_for_root_and_for_anybody", || {
+        wire::pair(9100, 4);
+        let (_, root) = report(&["rx", "--json"]);
+        let anybody = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .args([env!("CARGO_BIN_EXE_sixtap"), "doctor", "rx", "--json"])
+            .output()
+            .expect("setpriv (package util-linux)");
+        assert_eq!(anybody.status.code(), Some(0), "{anybody:?}");
+        let anybody: Value = serde_json::from_slice(&anybody.stdout).expect("JSON");
+        for report in [&root, &anybody] {
+            for topic in [
+                "kernel",
+                "permission",
+                "AF_XDP",
+                "BPF compiler",
+                "locked memory",
+                "open files",
+                "huge pages",
+                "processors",
+                "frequency",
+                "clock",
+                "link",
+                "addresses",
+                "XDP program",
+                "driver",
+                "largest frame",
+                "queues",
+                "RSS",
+                "VLAN tags",
+                "merging",
+                "time stamps",
+            ] {
+                finding(report, topic);
+            }
+            for finding in report["findings"].as_array().expect("findings") {
+                let good = finding["verdict"] == "good";
+                let cure = finding["fix"].as_str().is_some_and(|fix| !fix.is_empty());
+                assert_ne!(good, cure, "{finding:#}");
+            }
+        }
+        assert_eq!(finding(&root, "permission").0, "good");
+        assert_eq!(finding(&anybody, "permission").0, "could-be-better");
+        assert!(finding(&root, "largest frame").1.contains("several buffers"));
+    });
+}
+
 #[cfg(feature = "xdp")]
 #[test]
 fn trying_shows_the_mode_and_leaves_nothing() {

@@ -182,6 +182,7 @@ fn two_interfaces_are_captured_at_once() {
             &["-i", "rx2"][..],
             &["-i", "rx2", "--workers", "1"],
             &["-i", "rx2", "--packet-socket"],
+            &["-i", "rx2", "--packet-socket=2"],
         ] {
             let child = probe(&[&["--template", "full", "--quiet"], options].concat());
             until_promiscuous();

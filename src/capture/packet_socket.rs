@@ -103,17 +103,18 @@ pub fn open(options: &Options) -> Result<Vec<PacketSocket>, CaptureError> {
     let mut sources: Vec<PacketSocket> = (0..options.sockets)
         .map(|_| PacketSocket::open(options, &interface))
         .collect::<Result<_, _>>()?;
-    if sources.len() > 1 {
-        // The group's number has to differ from other programs' on this machine; the kernel refuses a foreign group.
-        let id = rustix::process::getpid().as_raw_nonzero().get() as u16;
-        for source in &sources {
-            fanout::join(source.socket.as_fd(), id).map_err(|error| {
-                CaptureError::Environment(format!(
-                    "{}: packets cannot be shared between sockets ({error}): use one",
-                    interface.name
-                ))
-            })?;
-        }
+    if let [first, others @ ..] = &sources[..]
+        && !others.is_empty()
+    {
+        let joined = fanout::found(first.socket.as_fd()).and_then(|id| {
+            others.iter().try_for_each(|source| fanout::join(source.socket.as_fd(), id))
+        });
+        joined.map_err(|error| {
+            CaptureError::Environment(format!(
+                "{}: packets cannot be shared between sockets ({error}): use one",
+                interface.name
+            ))
+        })?;
     }
     if let Some(first) = sources.first_mut() {
         first.baseline = Some(Baseline::of(&interface));

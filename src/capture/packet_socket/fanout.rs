@@ -46,12 +46,27 @@ const NETWORK: u32 = 0xfff0_0000;
 /// The Ethertype, with a VLAN tag that the NIC took out left aside (SKF_AD_OFF + SKF_AD_PROTOCOL).
 const PROTOCOL: u32 = 0xffff_f000;
 
-/// Joins the group `id`, which must be the same for all sockets that share an interface's packets.
+/// Makes a group for the packets of the socket's interface; gives its number, which the kernel chooses so that it is nobody else's.
+///
+/// # Errors
+/// The kernel's errno.
+pub(super) fn found(socket: BorrowedFd<'_>) -> io::Result<u16> {
+    const PACKET_FANOUT_FLAG_UNIQUEID: u32 = 0x2000;
+    enter(socket, (PACKET_FANOUT_CBPF | PACKET_FANOUT_FLAG_UNIQUEID) << 16)?;
+    let value = option::read::<4>(socket, libc::SOL_PACKET, PACKET_FANOUT)?;
+    // The lower half of the value.
+    Ok((u32::from_ne_bytes(value) & 0xffff) as u16)
+}
+
+/// Joins the group `id` of the same interface.
 ///
 /// # Errors
 /// The kernel's errno.
 pub(super) fn join(socket: BorrowedFd<'_>, id: u16) -> io::Result<()> {
-    let value = u32::from(id) | PACKET_FANOUT_CBPF << 16;
+    enter(socket, u32::from(id) | PACKET_FANOUT_CBPF << 16)
+}
+
+fn enter(socket: BorrowedFd<'_>, value: u32) -> io::Result<()> {
     option::set(socket, libc::SOL_PACKET, PACKET_FANOUT, &value.to_ne_bytes())?;
     option::set_program(socket, libc::SOL_PACKET, PACKET_FANOUT_DATA, &by_addresses())
 }

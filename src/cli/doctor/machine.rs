@@ -12,6 +12,7 @@ pub(super) fn findings() -> Vec<Finding> {
     findings.extend(af_xdp());
     findings.push(just_in_time());
     findings.push(locked_memory());
+    findings.push(open_files());
     findings.push(huge_pages());
     findings.extend(processors());
     findings.push(governor());
@@ -115,6 +116,20 @@ fn locked_memory() -> Finding {
             format!("limited to {} KiB; each queue takes 16 MiB or more", octets / 1024),
             "ulimit -l unlimited, systemd LimitMEMLOCK=infinity, or CAP_IPC_LOCK",
         ),
+    }
+}
+
+fn open_files() -> Finding {
+    /// Enough for a hundred queues and as many collectors.
+    const ENOUGH: u64 = 1024;
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) if limit < ENOUGH => Finding::better(
+            "open files",
+            format!("limited to {limit}; each queue takes some, and so does each collector"),
+            "ulimit -n 4096, systemd LimitNOFILE=4096",
+        ),
+        Some(limit) => Finding::good("open files", format!("up to {limit}")),
+        None => Finding::good("open files", "unlimited"),
     }
 }
 
