@@ -196,6 +196,8 @@ fn an_interface_that_comes_back_is_read_again() {
                     drain(&mut source, |_| {
                         seen.fetch_add(1, Ordering::Release);
                     });
+                    // What an interface counted after it was asked last goes with it.
+                    source.counters();
                 }
                 source.counters()
             });
@@ -207,6 +209,7 @@ fn an_interface_that_comes_back_is_read_again() {
             std::thread::sleep(2 * TICK);
             wire::run("ip", &["link", "set", "dev", "rx", "up"]);
             round(&mut Sender::open("tx"));
+            std::thread::sleep(3 * TICK);
             wire::run("ip", &["link", "del", "dev", "rx"]);
             std::thread::sleep(2 * TICK);
             wire::pair(1500, 1);

@@ -137,25 +137,28 @@ fn of_use(sets: &CapabilitySets) -> CapabilitySet {
 }
 
 /// Leaves this thread the capabilities that are of use here, and lets it keep them when the process becomes another user. Both
-/// are a thread's own.
+/// are a thread's own. Changing the user stays possible until then: the C library does that in all threads, and ends the process when one
+/// of them may not.
 fn keep_capabilities() {
     let Ok(sets) = capabilities(None) else { return };
-    let kept = of_use(&sets);
-    let fewer =
-        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
-    if let Err(error) = set_capabilities(None, fewer).and_then(|()| set_keep_capabilities(true)) {
+    let user = sets.permitted & (CapabilitySet::SETUID | CapabilitySet::SETGID);
+    if let Err(error) = leave(of_use(&sets) | user).and_then(|()| set_keep_capabilities(true)) {
         tracing::debug!("capabilities will not outlive a change of user: {error}");
     }
 }
 
-/// A change of user leaves capabilities permitted, not effective.
+/// A change of user leaves capabilities permitted, not effective. After it, no other change is wanted.
 fn raise_capabilities() {
-    let Ok(mut sets) = capabilities(None) else { return };
+    let Ok(sets) = capabilities(None) else { return };
     let usable = of_use(&sets);
     if !sets.effective.contains(usable) {
-        sets.effective |= usable;
-        let _ = set_capabilities(None, sets);
+        let _ = leave(usable);
     }
+}
+
+fn leave(these: CapabilitySet) -> rustix::io::Result<()> {
+    let inheritable = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: these, permitted: these, inheritable })
 }
 
 impl Drop for Keeper {
