@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sixtap::capture::xdp::{self, NicClock, Options, Timestamps, XdpSource};
+use sixtap::capture::xdp::{self, NicClock, Options, Timestamps};
 use sixtap::capture::{Poll, Source};
 
 use crate::wire::{self, Sender, in_namespace};
@@ -25,7 +25,8 @@ fn time_stamps_are_soon_after_the_sending() {
             ("batch, worker behind", &plain, BEHIND),
             ("packet, worker behind", &packet, BEHIND),
         ] {
-            let mut source = open_one(options);
+            // As the probe has it: a worker pauses when it has emptied its ring.
+            let mut source = xdp::share(xdp::open(options).expect("open"), 1).remove(0);
             let mut late = lateness(&mut source, behind);
             let counters = source.counters();
             assert_eq!(counters.unstamped, 0);
@@ -50,7 +51,7 @@ fn time_stamps_are_soon_after_the_sending() {
 const BEHIND: Duration = Duration::from_millis(10);
 
 /// From before the send call to the stamp, in nanoseconds, for 2000 frames.
-fn lateness(source: &mut XdpSource, behind: Duration) -> Vec<u64> {
+fn lateness(source: &mut xdp::Group, behind: Duration) -> Vec<u64> {
     let mut late = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {

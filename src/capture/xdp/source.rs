@@ -114,6 +114,12 @@ impl XdpSource {
         self.busy_poll
     }
 
+    /// How long a worker may look away: a quarter of the ring, at 20 million frames a second.
+    pub(super) fn pause(&self) -> Duration {
+        const FRAME_NANOSECONDS: u64 = 50;
+        Duration::from_nanos(u64::from(self.attachment.shape.rx_ring / 4) * FRAME_NANOSECONDS)
+    }
+
     /// With busy polling: runs the driver for one turn.
     pub(super) fn drive(&self) -> Result<(), CaptureError> {
         match &self.queue {
