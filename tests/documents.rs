@@ -56,6 +56,22 @@ fn every_script_that_is_named_is_there() {
 }
 
 #[test]
+fn the_index_names_every_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let index = fs::read_to_string(root.join("index.md")).expect("readable");
+    let named = links(&index);
+    let pages =
+        fs::read_dir(root).expect("readable").map(|entry| entry.expect("readable").file_name());
+    let names = pages.map(|name| name.to_string_lossy().into_owned());
+    let missing: Vec<_> = names
+        .filter(|name| {
+            name.ends_with(".md") && name != "index.md" && !named.contains(&name.as_str())
+        })
+        .collect();
+    assert!(missing.is_empty(), "not in docs/index.md: {missing:?}");
+}
+
+#[test]
 fn links_are_found() {
     assert_eq!(
         links("see [a](b.md) and [c](https://x) and [d](e.md#f), [g](#h)"),

@@ -10,12 +10,16 @@ mod elements;
 mod elements_file;
 mod facts;
 mod lab;
+mod logging;
+mod pages;
 mod probe;
 mod show;
 mod table;
 mod validate;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use probe::configuration::{self, Refusal};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Done.
@@ -30,7 +34,7 @@ pub(crate) const ENVIRONMENT: u8 = 3;
 /// A flow probe that gets IPv6 right, and the instrument that shows whether other exporters do.
 #[derive(Debug, Parser)]
 #[command(name = "sixtap", version, max_term_width = 100, arg_required_else_help = true)]
-struct Words {
+pub(crate) struct Words {
     #[command(subcommand)]
     command: Command,
 }
@@ -56,6 +60,9 @@ enum Command {
     /// Show the facts of each packet of a capture, one JSON object a line (for comparing parsers).
     #[command(hide = true)]
     Facts(facts::FactsArgs),
+    /// Write man pages and shell completions (for packages).
+    #[command(hide = true)]
+    Pages(pages::PagesArgs),
 }
 
 /// One clear line for the user, and the exit status that goes with it.
@@ -91,26 +98,22 @@ impl From<crate::capture::CaptureError> for Failure {
 /// Runs the command line of this process and returns its exit status.
 #[must_use]
 pub fn main() -> ExitCode {
-    let words = match Words::try_parse() {
-        Ok(words) => words,
-        Err(error) => {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let (words, matches) = match parse(&arguments) {
+        Ok(parsed) => parsed,
+        Err(Refusal::Words(error)) => {
             // Help and version are no errors; a closed pipe while printing them is none either.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { USAGE } else { DONE });
         }
+        Err(Refusal::File(failure)) => {
+            eprintln!("sixtap: {failure}");
+            return ExitCode::from(failure.status);
+        }
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("SIXTAP_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
-        )
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .without_time()
-        .with_target(false)
-        .init();
+    logging::start();
     let outcome = match words.command {
-        Command::Probe(args) => probe::run(*args),
+        Command::Probe(args) => probe::run(*args, &arguments, &matches),
         Command::Show(args) => show::run(&args),
         Command::Elements(args) => elements::run(&args),
         Command::Craft(args) => craft::run(&args),
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Facts(args) => facts::run(&args),
+        Command::Pages(args) => pages::run(&args, Words::command()),
     };
     match outcome {
         Ok(status) => ExitCode::from(status),
@@ -127,4 +131,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.status)
         }
     }
+}
+
+/// The words of the command line, and of the file that it names.
+fn parse(arguments: &[OsString]) -> Result<(Words, ArgMatches), Refusal> {
+    let matches = configuration::matches(&Words::command(), arguments)?;
+    let words = Words::from_arg_matches(&matches)
+        .map_err(|error| Refusal::Words(error.format(&mut Words::command())))?;
+    Ok((words, matches))
 }

@@ -1,5 +1,6 @@
 //! The Exporting Process as a whole: all collectors, one preset.
 
+use super::change::Past;
 use super::destination::Destination;
 use super::group::Group;
 use super::json::JsonLines;
@@ -68,14 +69,20 @@ impl Default for ExportPlan {
 /// Makes records of flows and sends them to every collector.
 #[derive(Debug)]
 pub struct Exporter {
-    records: Records,
+    pub(super) records: Records,
     user_elements: usize,
-    outlets: Vec<(Destination, Outlet)>,
+    pub(super) outlets: Vec<(Destination, Outlet)>,
+    /// Collectors that are in the configuration no more.
+    pub(super) past: Vec<Past>,
+    /// What went wrong at their end.
+    pub(super) ended: Vec<String>,
+    /// Flow records made, of which each collector gets its own.
+    pub(super) made: u64,
 }
 
 /// One collector.
 #[derive(Debug)]
-enum Outlet {
+pub(super) enum Outlet {
     Ipfix(Box<Session>),
     Json(Box<JsonLines>),
     /// Several that share the records.
@@ -88,49 +95,99 @@ const PACE: Duration = Duration::from_millis(2);
 /// Octets of a message that any transport of a group carries.
 const GROUP_MESSAGE: usize = 1_400;
 
+impl ExportPlan {
+    pub(super) fn options(&self) -> Arc<OptionsPlan> {
+        Arc::new(OptionsPlan::new(
+            &self.preset,
+            self.enterprise,
+            self.domain,
+            self.keys,
+            &self.user_elements,
+            self.interfaces.clone(),
+        ))
+    }
+}
+
+impl Outlet {
+    /// `group`: its number, if it is one.
+    pub(super) fn open(
+        destination: &Destination,
+        plan: &ExportPlan,
+        options: &Arc<OptionsPlan>,
+        group: u16,
+    ) -> Result<Self, TransportError> {
+        let session = |transport, most| {
+            Session::new(transport, plan.domain, plan.intervals, Arc::clone(options), most)
+        };
+        Ok(match destination {
+            Destination::Json(files) => {
+                let files = files.as_ref();
+                let lines = JsonLines::open(files, plan.enterprise, &plan.user_elements)?;
+                Self::Json(Box::new(lines))
+            }
+            Destination::Group(sharing, members) => {
+                let mut sessions = Vec::new();
+                for member in members {
+                    let mut session = session(open(member, plan)?, GROUP_MESSAGE);
+                    session.counters.group = group;
+                    sessions.push((member.clone(), session));
+                }
+                Self::Group(Box::new(Group::new(*sharing, sessions)))
+            }
+            alone => Self::Ipfix(Box::new(session(open(alone, plan)?, usize::MAX))),
+        })
+    }
+
+    pub(super) fn finish(&mut self, records: &Records, now: Timestamp, statistics: &Statistics) {
+        match self {
+            Self::Ipfix(session) => session.finish(records, now, statistics),
+            Self::Json(lines) => lines.finish(now),
+            Self::Group(group) => group.finish(records, now, statistics),
+        }
+    }
+
+    /// The counters of one that is no group.
+    pub(super) fn counters_mut(&mut self) -> Option<&mut CollectorCounters> {
+        match self {
+            Self::Ipfix(session) => Some(&mut session.counters),
+            Self::Json(lines) => Some(&mut lines.counters),
+            Self::Group(_) => None,
+        }
+    }
+
+    pub(super) fn take_problems(&mut self) -> Vec<String> {
+        match self {
+            Self::Ipfix(session) => session.take_problem().into_iter().collect(),
+            Self::Json(lines) => lines.take_problem().into_iter().collect(),
+            Self::Group(group) => group.take_problems(),
+        }
+    }
+}
+
 impl Exporter {
     /// Opens every destination. A TCP collector need not be there yet.
     ///
     /// # Errors
     /// A name that does not resolve, a file that cannot be written, no socket.
     pub fn new(plan: &ExportPlan) -> Result<Self, TransportError> {
-        let options = Arc::new(OptionsPlan::new(
-            &plan.preset,
-            plan.enterprise,
-            plan.domain,
-            plan.keys,
-            &plan.user_elements,
-            plan.interfaces.clone(),
-        ));
+        let options = plan.options();
         let records =
             Records::new(&plan.preset, plan.enterprise, plan.active.as_secs(), plan.idle.as_secs());
-        let session = |transport, most| {
-            Session::new(transport, plan.domain, plan.intervals, Arc::clone(&options), most)
-        };
         let mut outlets = Vec::new();
         let mut groups = 0;
         for destination in &plan.destinations {
-            let outlet = match destination {
-                Destination::Json(files) => {
-                    let files = files.as_ref();
-                    let lines = JsonLines::open(files, plan.enterprise, &plan.user_elements)?;
-                    Outlet::Json(Box::new(lines))
-                }
-                Destination::Group(sharing, members) => {
-                    groups += 1;
-                    let mut sessions = Vec::new();
-                    for member in members {
-                        let mut session = session(open(member, plan)?, GROUP_MESSAGE);
-                        session.counters.group = groups;
-                        sessions.push((member.clone(), session));
-                    }
-                    Outlet::Group(Box::new(Group::new(*sharing, sessions)))
-                }
-                alone => Outlet::Ipfix(Box::new(session(open(alone, plan)?, usize::MAX))),
-            };
+            groups += u16::from(matches!(destination, Destination::Group(..)));
+            let outlet = Outlet::open(destination, plan, &options, groups)?;
             outlets.push((destination.clone(), outlet));
         }
-        Ok(Self { records, user_elements: plan.user_elements.len(), outlets })
+        Ok(Self {
+            records,
+            user_elements: plan.user_elements.len(),
+            outlets,
+            past: Vec::new(),
+            ended: Vec::new(),
+            made: 0,
+        })
     }
 
     /// Waits, at most `patience`, for TCP collectors to answer; those that do not are tried again later. For runs over
@@ -149,6 +206,7 @@ impl Exporter {
     pub fn consume(&mut self, batch: &FlowBatch, now: Timestamp) {
         for flow in batch.iter(self.user_elements) {
             let index = self.records.prepare(&flow);
+            self.made += 1;
             for (_, outlet) in &mut self.outlets {
                 match outlet {
                     Outlet::Ipfix(session) => session.push(&mut self.records, index, &flow, now),
@@ -174,21 +232,20 @@ impl Exporter {
     /// Sends what is left and the last statistics, and ends the sessions. Waits a few seconds for a slow TCP collector.
     pub fn finish(&mut self, now: Timestamp, statistics: &Statistics) {
         for (_, outlet) in &mut self.outlets {
-            match outlet {
-                Outlet::Ipfix(session) => session.finish(&self.records, now, statistics),
-                Outlet::Json(lines) => lines.finish(now),
-                Outlet::Group(group) => group.finish(&self.records, now, statistics),
-            }
+            outlet.finish(&self.records, now, statistics);
         }
     }
 
-    /// The counters of each collector, in the order of the plan; those of a group one after the other.
+    /// The counters of each collector, in the order of the plan, those of a group one after the other; behind them those of
+    /// collectors that are in it no more.
     pub fn counters(&self) -> impl Iterator<Item = (&Destination, CollectorCounters)> {
-        self.outlets.iter().flat_map(|(destination, outlet)| match outlet {
+        let past = self.past.iter().map(|past| (&past.destination, past.counters(self.made)));
+        let outlets = self.outlets.iter().flat_map(|(destination, outlet)| match outlet {
             Outlet::Ipfix(session) => vec![(destination, session.counters)],
             Outlet::Json(lines) => vec![(destination, lines.counters)],
             Outlet::Group(group) => group.counters().collect(),
-        })
+        });
+        outlets.chain(past)
     }
 
     /// How long the owner may wait before the next [`Self::tick`]: less than `most` while messages wait for their pace.
@@ -211,12 +268,8 @@ impl Exporter {
 
     /// What went wrong since the last call, a line each, for the log.
     pub fn take_problems(&mut self) -> Vec<String> {
-        let problems = self.outlets.iter_mut().flat_map(|(_, outlet)| match outlet {
-            Outlet::Ipfix(session) => session.take_problem().into_iter().collect(),
-            Outlet::Json(lines) => lines.take_problem().into_iter().collect(),
-            Outlet::Group(group) => group.take_problems(),
-        });
-        problems.collect()
+        let problems = self.outlets.iter_mut().flat_map(|(_, outlet)| outlet.take_problems());
+        self.ended.drain(..).chain(problems).collect()
     }
 }
 

@@ -36,6 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod change;
 mod destination;
 mod exporter;
 mod group;
@@ -46,6 +47,7 @@ pub mod record;
 mod session;
 mod transport;
 
+pub use change::Opening;
 pub use destination::{
     DEFAULT_PORT, DEFAULT_TLS_PORT, Destination, DestinationError, Files, Host, Network, Sharing,
     TlsFiles,

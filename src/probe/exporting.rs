@@ -4,12 +4,13 @@ use super::ProbeError;
 use super::supply::Returns;
 use super::worker::{Shared, Snapshot, wall_clock};
 use crate::capture::Timestamp;
-use crate::export::{Exporter, Statistics};
+use crate::export::{Exporter, Opening, Statistics};
 use crate::telemetry::CollectorCounters;
 use crossbeam::channel::RecvTimeoutError;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest time without a look at the sessions.
 const TICK: Duration = Duration::from_millis(100);
@@ -20,6 +21,8 @@ const BATCHES_PER_TICK: u32 = 256;
 #[derive(Debug, Default)]
 pub(super) struct ExportShared {
     collectors: Mutex<Vec<(String, CollectorCounters)>>,
+    /// Grows with every turn of the loop: an exporter that hangs does not.
+    pub(super) turns: AtomicU64,
 }
 
 impl ExportShared {
@@ -31,6 +34,8 @@ impl ExportShared {
 /// The running exporter.
 pub(super) struct Exporting {
     pub(super) shared: Arc<ExportShared>,
+    /// What changes while it runs.
+    pub(super) changes: mpsc::Sender<Opening>,
     thread: JoinHandle<()>,
 }
 
@@ -42,7 +47,9 @@ impl Exporting {
     ) -> Result<Self, ProbeError> {
         let shared = Arc::new(ExportShared::default());
         let publish = Arc::clone(&shared);
+        let (changes, changed) = mpsc::channel();
         let mut run = Run {
+            changed,
             exporter,
             returns,
             workers,
@@ -52,15 +59,21 @@ impl Exporting {
         };
         let thread = thread::Builder::new().name("exporter".into()).spawn(move || run.run());
         let thread = thread.map_err(|error| ProbeError::System(format!("no thread: {error}")))?;
-        Ok(Self { shared, thread })
+        Ok(Self { shared, changes, thread })
     }
 
-    /// Waits until everything that workers handed over is exported.
-    pub(super) fn join(self) -> Arc<ExportShared> {
+    /// Waits until everything that workers handed over is exported, or the time is up. `false`: it was up.
+    pub(super) fn join(self, deadline: Option<Instant>) -> (Arc<ExportShared>, bool) {
+        while !self.thread.is_finished() {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return (self.shared, false);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
         if self.thread.join().is_err() {
             tracing::error!("the exporter ended in a panic");
         }
-        self.shared
+        (self.shared, true)
     }
 }
 
@@ -76,6 +89,7 @@ struct Losses {
 }
 
 struct Run {
+    changed: mpsc::Receiver<Opening>,
     exporter: Exporter,
     returns: Returns,
     workers: Vec<Arc<Shared>>,
@@ -89,6 +103,7 @@ impl Run {
         let mut batches = 0;
         loop {
             let received = self.returns.full.recv_timeout(self.exporter.pause(TICK));
+            self.publish.turns.fetch_add(1, Ordering::Relaxed);
             let now = wall_clock();
             match received {
                 Ok(batch) => {
@@ -117,6 +132,9 @@ impl Run {
 
     fn tick(&mut self, now: Timestamp) {
         let statistics = self.statistics(now);
+        for opening in self.changed.try_iter() {
+            self.exporter.change(opening, now, &statistics);
+        }
         self.exporter.tick(now, &statistics);
         self.report();
     }

@@ -12,17 +12,23 @@
 //! empty batch is lost and counted. A worker over a file waits.
 
 mod exporting;
+mod notify;
 mod report;
+pub mod sandbox;
+mod service;
 mod supply;
 mod worker;
 
+pub use notify::Notifier;
 pub use report::Progress;
+pub use service::Service;
 
 use crate::capture::{CaptureError, Source};
-use crate::export::{ExportPlan, Exporter, TransportError};
+use crate::export::{Destination, ExportPlan, Exporter, Opening, TransportError};
 use crate::meter::flow::{FlowMeter, MeterError, Settings};
 use crate::telemetry::Ledger;
 use exporting::Exporting;
+use sandbox::Sandbox;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -58,6 +64,19 @@ pub struct Plan {
     pub count: Option<u64>,
     /// Time after which to stop.
     pub duration: Option<Duration>,
+    /// What to give up once everything is open.
+    pub sandbox: Option<Sandbox>,
+    /// Longest time from the word to stop to the end.
+    pub drain: Duration,
+}
+
+/// What changes while a probe runs: a configuration read again.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// Active and idle timeout.
+    pub timeouts: Option<(Duration, Duration)>,
+    /// Collectors.
+    pub destinations: Option<Vec<Destination>>,
 }
 
 /// Why a probe does not start or does not end well.
@@ -90,16 +109,20 @@ pub struct Outcome {
     pub errors: Vec<ProbeError>,
 }
 
-/// Runs the probe until its sources end, `stop` is set, or the plan says so. `look` is called several times a second.
+/// Runs the probe until its sources end, `stop` is set, or the plan says so. `look` is called several times a second, first
+/// when all threads run; what it gives changes the run.
 ///
 /// # Errors
 /// [`ProbeError`] if it cannot start; what goes wrong later is in the [`Outcome`].
 pub fn run(
-    plan: Plan,
+    mut plan: Plan,
     stop: &Arc<AtomicBool>,
-    look: &mut dyn FnMut(&Progress),
+    look: &mut dyn FnMut(&Progress) -> Option<Change>,
 ) -> Result<Outcome, ProbeError> {
     let count = plan.inputs.len();
+    if let Some(sandbox) = &plan.sandbox {
+        sandbox.enter();
+    }
     let (supplies, returns) = supply::supply(count, BATCHES, plan.patient);
     let mut exporter = Exporter::new(&plan.export)?;
     if plan.patient {
@@ -111,7 +134,7 @@ pub fn run(
     let mut names = Vec::new();
     let mut threads = Vec::new();
     let mut prepared = Vec::new();
-    for (input, supply) in plan.inputs.into_iter().zip(supplies) {
+    for (input, supply) in std::mem::take(&mut plan.inputs).into_iter().zip(supplies) {
         let shared = Arc::new(Shared::default());
         shares.push(Arc::clone(&shared));
         names.push(input.name.clone());
@@ -144,20 +167,35 @@ pub fn run(
     let exporting = Exporting::start(exporter, returns, shares.clone())?;
     let deadline = plan.duration.map(|duration| Instant::now() + duration);
     let mut left = count;
-    while left > 0 {
+    let mut until = None;
+    let mut next = Instant::now();
+    while left > 0 && until.is_none_or(|until| Instant::now() < until) {
+        if Instant::now() >= next {
+            next = Instant::now() + LOOK;
+            let change = look(&Progress::new(&names, &shares, &exporting.shared));
+            if let Some(change) = change {
+                apply(change, &mut plan.export, &shares, &exporting);
+            }
+        }
         match ends.recv_timeout(LOOK) {
             Ok(()) => left -= 1,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                look(&Progress::new(&shares, &exporting.shared));
-            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             stop.store(true, Ordering::Relaxed);
         }
+        if until.is_none() && stop.load(Ordering::Relaxed) {
+            until = Some(Instant::now() + plan.drain);
+        }
     }
     let mut errors = Vec::new();
     for (thread, name) in threads.into_iter().zip(names) {
+        if !thread.is_finished() && until.is_some_and(|until| Instant::now() >= until) {
+            errors
+                .push(ProbeError::System(format!("{name}: not ended when the time for it was up")));
+            continue;
+        }
         match thread.join() {
             Ok(Ok(())) => {}
             Ok(Err(error)) => errors.push(ProbeError::Capture { name, error }),
@@ -166,8 +204,39 @@ pub fn run(
             }
         }
     }
-    let shared = exporting.join();
-    Ok(Outcome { ledger: report::ledger(&shares, &shared), errors })
+    let (shared, in_time) = exporting.join(until);
+    let mut ledger = report::ledger(&shares, &shared);
+    if !in_time {
+        errors.push(ProbeError::System(format!(
+            "records left when the {} seconds to send them were up: lost",
+            plan.drain.as_secs_f64()
+        )));
+        for (_, collector) in &mut ledger.collectors {
+            collector.lost.send += collector.held();
+        }
+    }
+    Ok(Outcome { ledger, errors })
+}
+
+/// Tells the threads what changes. `plan`: what the exporter runs with.
+fn apply(change: Change, plan: &mut ExportPlan, workers: &[Arc<Shared>], exporting: &Exporting) {
+    if let Some((active, idle)) = change.timeouts {
+        for worker in workers {
+            worker.timeouts.give(active, idle);
+        }
+        (plan.active, plan.idle) = (active, idle);
+    }
+    let destinations = change.destinations.unwrap_or_else(|| plan.destinations.clone());
+    let next = ExportPlan { destinations, ..plan.clone() };
+    // Opened here: a name may take long to resolve, and the exporter has records to send meanwhile.
+    match Opening::new(&next, &plan.destinations) {
+        Ok(opening) => {
+            *plan = next;
+            // The exporter is gone only when the run ends.
+            let _ = exporting.changes.send(opening);
+        }
+        Err(error) => tracing::error!("the collectors stay as they are: {error}"),
+    }
 }
 
 /// Octets nobody else knows, for one worker's hashes.

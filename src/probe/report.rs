@@ -1,14 +1,16 @@
 //! Snapshots of workers and exporter put together.
 
 use super::exporting::ExportShared;
-use super::worker::{Shared, Snapshot};
+use super::worker::{ENDED, Shared, Snapshot};
 use crate::capture::Timestamp;
 use crate::meter::packet::Reason;
 use crate::telemetry::{CaptureSide, FlowSide, InterfaceSide, Ledger, ParseSide};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// How far a run has come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Progress {
     /// Octets read of a capture file, and octets in all.
     pub octets: Option<(u64, u64)>,
@@ -16,18 +18,27 @@ pub struct Progress {
     pub now: Timestamp,
     /// Everything that was counted, as of the last publication.
     pub ledger: Ledger,
+    /// How often each thread that has not ended went round. One that hangs does not.
+    pub turns: BTreeMap<String, u64>,
 }
 
 impl Progress {
-    pub(super) fn new(workers: &[Arc<Shared>], export: &ExportShared) -> Self {
+    pub(super) fn new(names: &[String], workers: &[Arc<Shared>], export: &ExportShared) -> Self {
         let snapshots: Vec<_> = workers.iter().map(|worker| worker.read()).collect();
         let octets = snapshots
             .iter()
             .filter_map(|snapshot| snapshot.progress)
             .reduce(|left, right| (left.0 + right.0, left.1 + right.1));
         let now = snapshots.iter().map(|snapshot| snapshot.now).max().unwrap_or_default();
+        let mut turns: BTreeMap<_, _> = names
+            .iter()
+            .zip(workers)
+            .map(|(name, worker)| (name.clone(), worker.turns.load(Ordering::Relaxed)))
+            .filter(|(_, turns)| *turns != ENDED)
+            .collect();
+        turns.insert("exporter".to_owned(), export.turns.load(Ordering::Relaxed));
         let ledger = Ledger { interfaces: interfaces(workers), ..add_up(&snapshots, export) };
-        Self { octets, now, ledger }
+        Self { octets, now, ledger, turns }
     }
 }
 

@@ -43,8 +43,37 @@ pub(super) struct Shared {
     pub(super) snapshot: Mutex<Snapshot>,
     /// How its source gets its frames, as last asked.
     description: Mutex<Option<Description>>,
-    /// Grows with every turn of the loop: a worker that hangs does not.
+    /// Grows with every turn of the loop: a worker that hangs does not. [`ENDED`] when it has ended. Only the worker writes it.
     pub(super) turns: AtomicU64,
+    /// Timeouts to take over, of a configuration read again.
+    pub(super) timeouts: Timeouts,
+}
+
+/// What `turns` is when the worker has ended.
+pub(super) const ENDED: u64 = u64::MAX;
+
+/// Timeouts on their way to a worker, nanoseconds; 0 is none.
+#[derive(Debug, Default)]
+pub(super) struct Timeouts {
+    active: AtomicU64,
+    idle: AtomicU64,
+}
+
+impl Timeouts {
+    pub(super) fn give(&self, active: Duration, idle: Duration) {
+        let nanoseconds = |time: Duration| time.as_nanos().clamp(1, u128::from(u64::MAX)) as u64;
+        self.active.store(nanoseconds(active), Ordering::Relaxed);
+        self.idle.store(nanoseconds(idle), Ordering::Release);
+    }
+
+    /// Active and idle, once.
+    fn take(&self) -> Option<(u64, u64)> {
+        if self.idle.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let idle = self.idle.swap(0, Ordering::Acquire);
+        Some((self.active.load(Ordering::Relaxed), idle))
+    }
 }
 
 impl Shared {
@@ -76,6 +105,7 @@ impl Worker {
         self.supply.wait();
         self.meter.finish(&mut self.supply);
         self.publish(true);
+        self.shared.turns.store(ENDED, Ordering::Relaxed);
         outcome
     }
 
@@ -83,7 +113,11 @@ impl Worker {
         let mut until_publish = 0u32;
         let mut flushed = Timestamp(0);
         let mut left = self.count.unwrap_or(u64::MAX);
+        let mut turns = 0;
+        let live = self.source.progress().is_none();
         while !self.stop.load(Ordering::Relaxed) && left > 0 {
+            turns += 1;
+            self.shared.turns.store(turns, Ordering::Relaxed);
             let (meter, supply) = (&mut self.meter, &mut self.supply);
             let poll = self.source.poll(WAIT, &mut |frames| meter.frames(frames, supply))?;
             match poll {
@@ -97,6 +131,13 @@ impl Worker {
             if self.meter.now().since(flushed) > FLUSH_AFTER {
                 flushed = self.meter.now();
                 self.meter.flush(&mut self.supply);
+                // On a wire this is a matter of a fifth of a second, however small the batches.
+                if live {
+                    until_publish = 0;
+                }
+                if let Some((active, idle)) = self.shared.timeouts.take() {
+                    self.meter.set_timeouts(active, idle);
+                }
             }
             if until_publish == 0 {
                 until_publish = PUBLISH_EVERY;
@@ -121,7 +162,6 @@ impl Worker {
 
     /// Tells the supervisor how things stand. `at_rest`: also what needs a walk over the table.
     fn publish(&mut self, at_rest: bool) {
-        self.shared.turns.fetch_add(1, Ordering::Relaxed);
         let (live, _) = self.meter.fill();
         let snapshot = Snapshot {
             source: self.source.counters(),

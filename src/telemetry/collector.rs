@@ -29,6 +29,8 @@ impl Lost {
 pub struct CollectorCounters {
     /// Flow records made for the collector.
     pub records: u64,
+    /// Flow records made while the collector was not in the configuration.
+    pub absent: u64,
     /// Flow records handed to the transport: the datagram was sent, the octets were taken by the connection or the file.
     pub sent: u64,
     /// Flow records lost.

@@ -4,4 +4,4 @@ mod collector;
 mod ledger;
 
 pub use collector::{CollectorCounters, Lost};
-pub use ledger::{CaptureSide, Equation, FlowSide, InterfaceSide, Ledger, ParseSide};
+pub use ledger::{CaptureSide, Equation, FlowSide, InterfaceSide, Ledger, LiveLedger, ParseSide};

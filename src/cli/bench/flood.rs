@@ -93,8 +93,10 @@ fn trial(rate: f64, lasts: Duration) -> Result<Trial, Failure> {
         patient: false,
         count: None,
         duration: None,
+        sandbox: None,
+        drain: Duration::from_secs(10),
     };
-    let outcome = probe::run(plan, &Arc::new(AtomicBool::new(false)), &mut |_| {})?;
+    let outcome = probe::run(plan, &Arc::new(AtomicBool::new(false)), &mut |_| None)?;
     drop(socket);
     let made = outcome.ledger.flows.created;
     let sent = outcome.ledger.collectors.iter().map(|(_, counters)| counters.sent).sum();

@@ -2,7 +2,7 @@
 
 use super::super::Failure;
 use super::seconds;
-use crate::capture::filter::Filtered;
+use crate::capture::filter::{Filter, Filtered};
 use crate::capture::{LinkType, Source, packet_socket, pcap};
 use crate::probe::Input;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub(super) struct InputArgs {
     pub(super) interfaces: Vec<String>,
 
     /// Capture file to read instead: pcap or pcapng, also gzip or zstd; - is standard input.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "interfaces")]
     pub(super) read: Option<PathBuf>,
 
     /// Receive queues to capture, as 0,2-3 (default: all).
@@ -117,6 +117,20 @@ fn list(option: &str, words: &str) -> Result<Vec<u32>, Failure> {
         numbers.extend(first..=last);
     }
     Ok(numbers)
+}
+
+/// What can be wrong with the options without a look at an interface.
+pub(super) fn check(args: &InputArgs) -> Result<(), Failure> {
+    let expression = args.filter.join(" ");
+    if !expression.is_empty() {
+        Filter::compile(&expression, LinkType::Ethernet, u32::from(u16::MAX))?;
+    }
+    for (option, words) in [("--queues", &args.queues), ("--cpus", &args.cpus)] {
+        if let Some(words) = words {
+            list(option, words)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn open(args: &InputArgs) -> Result<Vec<Input>, Failure> {

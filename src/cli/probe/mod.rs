@@ -1,27 +1,35 @@
 //! `sixtap probe`: from packets to flow records at collectors.
 //!
-//! The options stand in groups, one file each: [`input`], [`meter`], [`export`], [`operation`].
+//! The options stand in groups, one file each: [`input`], [`meter`], [`export`], [`operation`]. **To add an option**, add a field
+//! to one of them: it is a key of the configuration file from then on ([`crate::config::file`]), in the man page and the
+//! completions; then `SIXTAP_WRITE_DOCS=1 cargo test --test configuration` writes `docs/configuration.md` anew.
 
+pub(super) mod configuration;
 mod export;
 mod input;
 mod meter;
 mod operation;
 mod progress;
+mod reload;
 
 use super::{DONE, FINDINGS, Failure};
-use crate::export::{ExportPlan, Keys};
+use crate::export::{Destination, ExportPlan, Keys};
 use crate::meter::packet::user::Extractions;
-use crate::probe::{self, Input, Plan, ProbeError, Progress};
-use crate::telemetry::Ledger;
+use crate::probe::sandbox::{Files, Sandbox};
+use crate::probe::{self, Input, Notifier, Plan, ProbeError, Progress, Service};
+use crate::telemetry::{Ledger, LiveLedger};
+use clap::ArgMatches;
 use operation::Stats;
-use std::io::IsTerminal;
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Arguments of `sixtap probe`.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("input").required(true).args(["interfaces", "read"]))]
+#[command(group = clap::ArgGroup::new("input").required(true).multiple(true).args(["interfaces", "read", "dump_config"]))]
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
     input: input::InputArgs,
@@ -42,27 +50,89 @@ fn seconds(words: &str) -> Result<Duration, String> {
     }
 }
 
-pub(crate) fn run(args: ProbeArgs) -> Result<u8, Failure> {
+/// Runs `sixtap probe`. `words`: of the whole command line; `matches`: what they, and the file that they name, say.
+pub(crate) fn run(
+    mut args: ProbeArgs,
+    words: &[OsString],
+    matches: &ArgMatches,
+) -> Result<u8, Failure> {
+    if args.operation.dump_config {
+        // A closed pipe is a normal end.
+        let _ = std::io::stdout().write_all(configuration::dump(matches).as_bytes());
+        return Ok(DONE);
+    }
+    if let Some(level) = &args.operation.log {
+        super::logging::set(level)?;
+    }
+    if args.operation.check {
+        check(&args)?;
+        eprintln!("sixtap: the configuration is right");
+        return Ok(DONE);
+    }
+    let signals = Signals::register(args.operation.config.is_some())?;
     let inputs = input::open(&args.input)?;
     let plan = plan(&args, inputs)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second signal ends the process at once.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(Failure::environment)?;
-    }
+    let mut running = reload::Running::new(words, matches, plan.sandbox.as_ref());
+    let mut service = Service::new(Notifier::from_environment());
     let mut bar = None;
     let mut look = |progress: &Progress| {
         if !args.operation.quiet && std::io::stderr().is_terminal() {
             progress::show(&mut bar, progress);
         }
+        if signals.ledger.swap(false, Ordering::Relaxed) {
+            let ledger = LiveLedger(&progress.ledger);
+            match args.operation.stats {
+                Stats::Json => eprintln!("{}", ledger.to_json()),
+                Stats::Text | Stats::None => eprint!("{ledger}"),
+            }
+        }
+        service.look(progress, signals.stop.load(Ordering::Relaxed), Instant::now());
+        if signals.reload.swap(false, Ordering::Relaxed) {
+            return service.reload(|| running.reload(&mut args));
+        }
+        None
     };
-    let outcome = probe::run(plan, &stop, &mut look)?;
+    let outcome = probe::run(plan, &signals.stop, &mut look)?;
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     Ok(end(&args, &outcome))
+}
+
+/// What signals ask for; looked at several times a second.
+struct Signals {
+    stop: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+    ledger: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn register(reloads: bool) -> Result<Self, Failure> {
+        use signal_hook::{consts, flag};
+        let new = || Arc::new(AtomicBool::new(false));
+        let signals = Self { stop: new(), reload: new(), ledger: new() };
+        for signal in [consts::SIGINT, consts::SIGTERM] {
+            // The second signal ends the process at once.
+            flag::register_conditional_shutdown(signal, 1, Arc::clone(&signals.stop))
+                .and_then(|_| flag::register(signal, Arc::clone(&signals.stop)))
+                .map_err(Failure::environment)?;
+        }
+        flag::register(consts::SIGUSR1, Arc::clone(&signals.ledger))
+            .map_err(Failure::environment)?;
+        // Without a file to read again, a terminal that hangs up ends the probe as it ends every program.
+        if reloads {
+            flag::register(consts::SIGHUP, Arc::clone(&signals.reload))
+                .map_err(Failure::environment)?;
+        }
+        Ok(signals)
+    }
+}
+
+/// What can be wrong with a configuration without a look at an interface or a collector.
+fn check(args: &ProbeArgs) -> Result<(), Failure> {
+    input::check(&args.input)?;
+    plan(args, Vec::new())?;
+    Ok(())
 }
 
 /// Prints the ledger and says how it went.
@@ -94,7 +164,7 @@ fn end(args: &ProbeArgs, outcome: &probe::Outcome) -> u8 {
 
 /// What the user asked for, resolved once into numbers.
 fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
-    let ProbeArgs { input, meter, export, .. } = args;
+    let ProbeArgs { input, meter, export, operation } = args;
     let (user_elements, extractions) = match &export.elements {
         Some(path) => super::elements_file::read(path)?,
         None => (Vec::new(), Vec::new()),
@@ -129,7 +199,31 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
         patient,
         count: input.count,
         duration: input.duration,
+        sandbox: (!operation.no_sandbox).then(|| sandbox(args)),
+        drain: operation.drain,
     })
+}
+
+fn folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// What the run may open once it has begun.
+fn sandbox(args: &ProbeArgs) -> Sandbox {
+    let ProbeArgs { export, operation, .. } = args;
+    let template = Path::new(&export.template);
+    let files = [operation.config.as_deref(), export.elements.as_deref(), Some(template)];
+    let certificates = export.collectors.iter().flat_map(Destination::reads);
+    // Their folders: who writes a file anew puts another in its place.
+    let read = files.into_iter().flatten().chain(certificates).filter(|path| path.exists());
+    let read = read.map(folder).collect();
+    let write = export.collectors.iter().flat_map(Destination::writes).collect();
+    // The tests' way to find a system call that the list lacks.
+    let strict = std::env::var_os("SIXTAP_SANDBOX_STRICT").is_some();
+    Sandbox { files: Files { read, write }, strict }
 }
 
 impl Failure {

@@ -1,9 +1,37 @@
 //! How the process behaves: the options.
 
+use super::seconds;
+use std::path::PathBuf;
+use std::time::Duration;
+
 /// How the process behaves.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Operation")]
 pub(super) struct OperationArgs {
+    /// Configuration file (TOML); the command line wins. A flag that is true there is switched off with --FLAG=false.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Check the configuration, and the files that it names, and end.
+    #[arg(long)]
+    pub(super) check: bool,
+
+    /// Print the whole configuration as a file, defaults too, and end.
+    #[arg(long)]
+    pub(super) dump_config: bool,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter as warn,sixtap::export=debug (default: SIXTAP_LOG, or warn).
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) log: Option<String>,
+
+    /// Seconds within which to send what is left when told to end; what is left then is lost, and counted.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(super) drain: Duration,
+
+    /// Keep capabilities, file access and system calls as they are, where the sandbox is in the way.
+    #[arg(long)]
+    pub(super) no_sandbox: bool,
+
     /// The ledger at exit, on standard error.
     #[arg(long, value_enum, default_value_t)]
     pub(super) stats: Stats,

@@ -125,6 +125,42 @@ pub struct DestinationError {
 /// What a destination may begin with.
 const SCHEMES: &str = "udp, tcp, tls, sctp, unix, file, json, failover or balance";
 
+impl Destination {
+    /// Files that are read when a session begins: certificates and keys.
+    #[must_use]
+    pub fn reads(&self) -> Vec<&Path> {
+        match self {
+            Self::Tls(_, files) => {
+                let own = files.own.iter().flat_map(|(certificate, key)| [certificate, key]);
+                own.chain([&files.authorities]).map(PathBuf::as_path).collect()
+            }
+            Self::Group(_, members) => members.iter().flat_map(Self::reads).collect(),
+            Self::Udp(_) | Self::Tcp(_) | Self::Sctp(..) | Self::Unix(_) => Vec::new(),
+            Self::File(_) | Self::Json(_) => Vec::new(),
+        }
+    }
+
+    /// Folders in which files are made; of a path with times in it, the part before them.
+    #[must_use]
+    pub fn writes(&self) -> Vec<PathBuf> {
+        match self {
+            Self::File(files) | Self::Json(Some(files)) => {
+                let folders = files.path.ancestors().skip(1);
+                let fixed = |folder: &&Path| !folder.as_os_str().as_encoded_bytes().contains(&b'%');
+                folders.filter(fixed).take(1).map(or_here).collect()
+            }
+            Self::Group(_, members) => members.iter().flat_map(Self::writes).collect(),
+            Self::Udp(_) | Self::Tcp(_) | Self::Tls(..) | Self::Sctp(..) => Vec::new(),
+            Self::Unix(_) | Self::Json(None) => Vec::new(),
+        }
+    }
+}
+
+/// The empty path is this folder.
+fn or_here(folder: &Path) -> PathBuf {
+    if folder == Path::new("") { PathBuf::from(".") } else { folder.to_owned() }
+}
+
 impl FromStr for Destination {
     type Err = DestinationError;
 

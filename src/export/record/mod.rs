@@ -98,6 +98,11 @@ impl Records {
         records
     }
 
+    /// Other timeouts, in seconds.
+    pub(super) fn set_timeouts(&mut self, active: u64, idle: u64) {
+        self.image.set_constants(active, idle);
+    }
+
     /// The templates so far, in order of id. New ones are only ever added at the end.
     #[must_use]
     pub fn templates(&self) -> &[Template] {

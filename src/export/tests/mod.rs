@@ -1,5 +1,6 @@
 //! From flow to octets and back through [`crate::ipfix`].
 
+mod change;
 mod files;
 mod group;
 mod interop;

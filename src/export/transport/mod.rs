@@ -43,6 +43,9 @@ pub enum TransportError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A configuration read again asks for what cannot change.
+    #[error("{0}")]
+    Change(&'static str),
     /// None of its addresses is of the family of the source address.
     #[error("collector {host}: it has no address of the family of source=ADDRESS")]
     Family {

@@ -186,6 +186,11 @@ impl FlowMeter {
         self.flows.sweep(outlet);
     }
 
+    /// Other timeouts from now on, in nanoseconds, for the flows that go on, too. A walk over all entries.
+    pub fn set_timeouts(&mut self, active: u64, idle: u64) {
+        self.flows.set_timeouts(active, idle);
+    }
+
     /// Hands on the flows that ended since the last full batch. To be called when the source is idle.
     pub fn flush(&mut self, outlet: &mut dyn Outlet) {
         self.flows.flush(outlet);
@@ -466,6 +471,16 @@ impl Flows {
             self.due.push(due);
         }
         index
+    }
+
+    /// Other timeouts, for the flows that go on, too.
+    fn set_timeouts(&mut self, active: u64, idle: u64) {
+        self.settings.active = active;
+        self.settings.idle = idle;
+        // A shorter timeout may be over before an entry was to be looked at: the next sweep looks at all in use.
+        for due in self.due.iter_mut().filter(|due| **due != u32::MAX) {
+            *due = 0;
+        }
     }
 
     fn coarse(&self, time: Timestamp) -> u32 {

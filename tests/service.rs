@@ -1,0 +1,415 @@
+//! `sixtap probe` as a service: signals, sd_notify, the watchdog, the sandbox over a whole run.
+//!
+//! `SIXTAP_SANDBOX_STRICT` ends the process on a system call that the sandbox's list lacks: where the probe meters, exports,
+//! loses a collector, gets it back, reloads and ends in good order, the list has all it needs for that.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
+#![cfg(feature = "xdp")]
+#![allow(unsafe_code, reason = "system calls of the sender")]
+
+mod wire;
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use wire::{Sender, in_namespace};
+
+/// A running probe, what it says, and what it tells systemd.
+struct Probe {
+    child: Child,
+    folder: tempfile::TempDir,
+    notify: UnixDatagram,
+    said: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Probe {
+    /// Runs `sixtap probe` with `config` as its file and `more` words.
+    fn start(config: &str, more: &[&str], watchdog: Option<Duration>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+        fs::write(folder.path().join("ca.pem"), authority.cert.pem()).expect("written");
+        fs::write(folder.path().join("probe.toml"), at(config, folder.path())).expect("written");
+        let notify = UnixDatagram::bind(folder.path().join("notify")).expect("a socket");
+        notify.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sixtap"));
+        command
+            .arg("probe")
+            .arg("--config")
+            .arg(folder.path().join("probe.toml"))
+            .args(more)
+            .env("NOTIFY_SOCKET", folder.path().join("notify"))
+            .env("SIXTAP_SANDBOX_STRICT", "1")
+            .env("SIXTAP_LOG", "info")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        if let Some(period) = watchdog {
+            command.env("WATCHDOG_USEC", period.as_micros().to_string());
+        }
+        let mut child = command.spawn().expect("sixtap");
+        let said = Arc::new(Mutex::new(String::new()));
+        let reader = read_all(child.stderr.take().expect("stderr"), Arc::clone(&said));
+        Self { child, folder, notify, said, reader: Some(reader) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a signal");
+    }
+
+    /// Writes the configuration anew, as editors do: another file in its place.
+    fn rewrite(&self, config: &str) {
+        fs::write(self.path("new"), at(config, self.folder.path())).unwrap();
+        fs::rename(self.path("new"), self.path("probe.toml")).unwrap();
+    }
+
+    /// The next message to systemd that begins so; others are passed over.
+    fn notified(&self, begin: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            match self.message() {
+                Some(words) if words.starts_with(begin) => return words,
+                Some(_) => {}
+                None => self.alive(),
+            }
+        }
+        panic!("systemd is not told {begin}\n{}", self.said());
+    }
+
+    fn message(&self) -> Option<String> {
+        let mut octets = [0; 512];
+        let length = self.notify.recv(&mut octets).ok()?;
+        Some(String::from_utf8_lossy(&octets[..length]).into_owned())
+    }
+
+    /// A death is said at once, and of what.
+    fn alive(&self) {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let state = status.map_or_else(|_| "gone".to_owned(), |status| field(&status, "State"));
+        assert!(!state.starts_with('Z') && state != "gone", "it died\n{}", self.said());
+    }
+
+    fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "not so: {what}\n{}", self.said());
+            self.alive();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn until_said(&self, words: &str) {
+        self.until(words, |probe| probe.said().contains(words));
+    }
+
+    fn records(&self, name: &str) -> usize {
+        fs::read_to_string(self.path(name)).map_or(0, |text| text.lines().count())
+    }
+
+    fn ended(mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it does not end\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        self.reader.take().unwrap().join().unwrap();
+        (status, self.said())
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A configuration with `DIR` for the folder.
+fn at(config: &str, folder: &Path) -> String {
+    config.replace("DIR", folder.to_str().unwrap())
+}
+
+fn read_all(stderr: ChildStderr, said: Arc<Mutex<String>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut said = said.lock().unwrap();
+            said.push_str(&line);
+            said.push('\n');
+        }
+    })
+}
+
+/// Frames of 20 flows.
+fn send(sender: &mut Sender, frames: u16) {
+    for packet in 0..frames {
+        let mut frame = wire::frame(u64::from(packet), 100);
+        frame[54..56].copy_from_slice(&(5000 + packet % 20).to_be_bytes());
+        assert!(sender.send(&frame));
+    }
+}
+
+/// What a ledger of the text form says behind `name`.
+fn number(ledger: &str, name: &str) -> u64 {
+    let line = ledger.lines().rev().find(|line| line.trim().starts_with(name));
+    let number = line.and_then(|line| line.split_whitespace().last()?.parse().ok());
+    number.unwrap_or_else(|| panic!("no {name}: {ledger}"))
+}
+
+/// The threads of a process by name, each with its `/proc` status.
+fn threads(child: &Child) -> Vec<(String, String)> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("tasks");
+    tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok())
+        .map(|status| (field(&status, "Name"), status))
+        .collect()
+}
+
+fn field(status: &str, name: &str) -> String {
+    let line = status.lines().find(|line| line.starts_with(&format!("{name}:"))).expect(name);
+    line[name.len() + 1..].trim().to_owned()
+}
+
+const CONFIG: &str = "[input]\ninterface = [\"rx\"]\n[meter]\nidle = 600\nactive = 1200\nflows = 10000\n\
+    [export]\ncollector = [\"json:DIR/out.jsonl\"]\n";
+
+#[test]
+fn a_configuration_is_read_again_without_losing_a_flow() {
+    in_namespace("a_configuration_is_read_again_without_losing_a_flow", || {
+        wire::pair(1500, 1);
+        let probe = Probe::start(CONFIG, &["--packet-socket"], None);
+        probe.notified("READY=1");
+        let mut sender = Sender::open("tx");
+        send(&mut sender, 1000);
+        std::thread::sleep(Duration::from_millis(500));
+        probe.signal(Signal::USR1);
+        probe.until_said("balance");
+        // The ledger of a run that goes on: flows are live, and packets are where they are said to be.
+        assert_eq!(number(&probe.said(), "records begun"), 20, "{}", probe.said());
+        assert_eq!(number(&probe.said(), "live"), 20);
+        assert_eq!(probe.records("out.jsonl"), 0);
+
+        // What is wrong is said with its place, and changes nothing.
+        probe.rewrite("[meter]\nidel = 1\n");
+        probe.signal(Signal::HUP);
+        probe.notified("RELOADING=1\nMONOTONIC_USEC=");
+        probe.notified("READY=1");
+        probe.until_said(
+            "probe.toml:2: there is no key \"meter.idel\"; did you mean \"meter.idle\"?",
+        );
+
+        // A shorter timeout holds for the flows that are there; another interface takes a new start.
+        probe.rewrite(
+            &CONFIG.replace("idle = 600", "idle = 1").replace("flows = 10000", "flows = 20000"),
+        );
+        probe.signal(Signal::HUP);
+        probe.notified("RELOADING=1");
+        probe.notified("READY=1");
+        probe.until_said("configuration read again: meter.idle changed");
+        probe.until_said("meter.flows cannot change while the probe runs");
+        probe.until("20 records", |probe| probe.records("out.jsonl") == 20);
+
+        send(&mut sender, 400);
+        std::thread::sleep(Duration::from_millis(300));
+        probe.signal(Signal::TERM);
+        probe.notified("STOPPING=1");
+        let records = probe.path("out.jsonl");
+        let (status, said) = {
+            let lines = records.clone();
+            let ended = probe.ended_with(|| fs::read_to_string(&lines).unwrap());
+            assert_eq!(ended.2.lines().count(), 40);
+            (ended.0, ended.1)
+        };
+        assert!(status.success(), "{said}");
+        assert_eq!(number(&said, "metered"), 1400, "{said}");
+        assert!(!said.contains("IS NOT"), "{said}");
+    });
+}
+
+impl Probe {
+    /// As `ended`, and what `read` gives before the folder goes.
+    fn ended_with<T>(mut self, read: impl FnOnce() -> T) -> (ExitStatus, String, T) {
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        let (status, said) = self.ended();
+        let value = read();
+        drop(folder);
+        (status, said, value)
+    }
+}
+
+#[test]
+fn the_watchdog_is_fed_while_the_workers_move() {
+    in_namespace("the_watchdog_is_fed_while_the_workers_move", || {
+        wire::pair(1500, 2);
+        // By interrupt and by busy poll, with traffic and without.
+        for mode in [&["--packet-socket=2"][..], &["--steal"]] {
+            let probe = Probe::start(CONFIG, mode, Some(Duration::from_millis(900)));
+            probe.notified("READY=1");
+            let mut sender = Sender::open("tx");
+            let until = Instant::now() + Duration::from_secs(2);
+            let mut fed = 0;
+            while Instant::now() < until {
+                send(&mut sender, 10);
+                fed += u32::from(probe.message().is_some_and(|words| words == "WATCHDOG=1"));
+            }
+            assert!(fed >= 3, "{mode:?}: fed {fed} times in two seconds\n{}", probe.said());
+            probe.signal(Signal::TERM);
+            let (status, said) = probe.ended();
+            assert!(status.success(), "{said}");
+        }
+    });
+}
+
+/// A worker that waits on a pipe for ever is one that hangs: the watchdog starves, and the end comes within its bound.
+#[test]
+fn a_worker_that_hangs_starves_the_watchdog_and_does_not_hold_up_the_end() {
+    let config = "[input]\nread = \"-\"\n[export]\ncollector = [\"json:DIR/out.jsonl\"]\n[operation]\ndrain = 0.5\n";
+    let mut probe = Probe::start(config, &[], Some(Duration::from_millis(600)));
+    // A capture file's header and no more, so that the source opens.
+    let header = [
+        &0xa1b2_c3d4_u32.to_le_bytes()[..],
+        &[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        &65_535_u32.to_le_bytes(),
+        &1_u32.to_le_bytes(),
+    ]
+    .concat();
+    let mut pipe = probe.child.stdin.take().expect("stdin");
+    std::io::Write::write_all(&mut pipe, &header).expect("written");
+    probe.notified("READY=1");
+    probe.until_said("the watchdog is not fed");
+    while probe.message().is_some() {}
+    let until = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < until {
+        assert_eq!(probe.message(), None, "fed though a worker hangs");
+    }
+    let asked = Instant::now();
+    probe.signal(Signal::TERM);
+    let (status, said) = probe.ended();
+    assert!(asked.elapsed() < Duration::from_secs(3), "{said}");
+    assert_eq!(status.code(), Some(3), "{said}");
+    assert!(said.contains("not ended when the time for it was up"), "{said}");
+    drop(pipe);
+}
+
+/// Accepts connections and reads what comes, until told to end.
+fn collector(port: u16, octets: &Arc<Mutex<usize>>) -> std::sync::mpsc::Sender<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
+    listener.set_nonblocking(true).unwrap();
+    let (running, ended) = std::sync::mpsc::channel::<()>();
+    let octets = Arc::clone(octets);
+    std::thread::spawn(move || {
+        let mut streams = Vec::new();
+        while ended.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            if let Ok((stream, _)) = listener.accept() {
+                stream.set_nonblocking(true).unwrap();
+                streams.push(stream);
+            }
+            let mut buffer = [0; 65536];
+            for stream in &mut streams {
+                while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                    *octets.lock().unwrap() += length;
+                }
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    running
+}
+
+/// The whole probe under the strict sandbox, by AF_XDP and by packet socket, to every kind of collector, one of which is
+/// looked up by name and goes away and comes back.
+#[test]
+fn the_whole_probe_runs_in_its_sandbox() {
+    in_namespace("the_whole_probe_runs_in_its_sandbox", || {
+        wire::pair(1500, 2);
+        wire::run("ip", &["link", "set", "dev", "lo", "up"]);
+        for mode in [&["--packet-socket=2"][..], &["--steal"]] {
+            let octets = Arc::new(Mutex::new(0));
+            let listener = collector(4740, &octets);
+            let config = CONFIG
+                .replace("idle = 600", "idle = 0.2")
+                .replace("[\"json:DIR/out.jsonl\"]", &COLLECTORS.replace(" TLS", TLS));
+            let probe = Probe::start(&config, mode, Some(Duration::from_secs(5)));
+            probe.notified("READY=1");
+            let mut sender = Sender::open("tx");
+            send(&mut sender, 1000);
+            probe.until("records over TCP", |_| *octets.lock().unwrap() > 1000);
+            confined(&probe);
+            // The collector goes and comes.
+            drop(listener);
+            std::thread::sleep(Duration::from_millis(100));
+            send(&mut sender, 1000);
+            std::thread::sleep(Duration::from_millis(500));
+            *octets.lock().unwrap() = 0;
+            let listener = collector(4740, &octets);
+            probe.until("records over TCP again", |_| {
+                std::thread::sleep(Duration::from_millis(100));
+                *octets.lock().unwrap() > 1000
+            });
+            // The link goes and comes.
+            for state in ["down", "up"] {
+                wire::run("ip", &["link", "set", "dev", "rx", state]);
+                std::thread::sleep(Duration::from_millis(1200));
+            }
+            probe.signal(Signal::HUP);
+            probe.notified("RELOADING=1");
+            probe.signal(Signal::USR1);
+            probe.until_said("balance");
+            let file = probe.path("out.ipfix");
+            probe.signal(Signal::TERM);
+            let (status, said, file) = probe.ended_with(|| fs::metadata(&file).unwrap().len());
+            assert!(status.success(), "{status} {said}");
+            assert!(file > 1000, "{said}");
+            assert!(said.contains("sandbox: system calls (seccomp): "), "{said}");
+            assert!(
+                !said.contains("IS NOT") && !said.contains("Operation not permitted"),
+                "{said}"
+            );
+            drop(listener);
+        }
+    });
+}
+
+/// Of each kind; the one at 4740 answers TCP and never a TLS handshake.
+const COLLECTORS: &str = "[\"json:DIR/out.jsonl\", \"file:DIR/out.ipfix\", \"udp://localhost:4741?rate=1M\", \
+    \"tcp://localhost:4740\", \"tcp://127.0.0.1:4742\", \"unix:DIR/nobody.sock\", \
+    \"failover:tcp://127.0.0.1:4743,udp://127.0.0.1:4744\", \"balance:udp://127.0.0.1:4745,udp://[::1]:4746\", \
+    \"file:DIR/%H%M%S.ipfix?rotate=1s&zstd=1\" TLS]";
+
+#[cfg(feature = "tls")]
+const TLS: &str = ", \"tls://localhost:4740?ca=DIR/ca.pem\"";
+#[cfg(not(feature = "tls"))]
+const TLS: &str = "";
+
+/// Every thread that sees octets from the network has no capability and a filter; keepers have theirs, and nothing else.
+fn confined(probe: &Probe) {
+    let threads = threads(&probe.child);
+    let confined: Vec<_> = threads.iter().filter(|(name, _)| !name.starts_with("keeper")).collect();
+    assert!(confined.iter().any(|(name, _)| name == "exporter"), "{threads:#?}");
+    assert!(confined.iter().any(|(name, _)| name.starts_with("worker")), "{threads:#?}");
+    for (name, status) in confined {
+        assert_eq!(field(status, "Seccomp"), "2", "{name}");
+        assert_eq!(field(status, "NoNewPrivs"), "1", "{name}");
+        // CAP_DAC_OVERRIDE (bit 1) is left to root for outputs.
+        for set in ["CapEff", "CapPrm"] {
+            assert_eq!(field(status, set), "0000000000000002", "{name} {set}");
+        }
+    }
+}
