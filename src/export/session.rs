@@ -420,6 +420,7 @@ impl Session {
         let limit = self.transport.message_limit().min(self.most);
         if limit != self.limit {
             self.flush(templates, now);
+            self.transport.path_changed();
             self.limit = limit;
             self.builder = MessageBuilder::new(limit);
             self.lanes.iter_mut().for_each(|lane| *lane = Lane::default());

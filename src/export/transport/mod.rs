@@ -227,6 +227,13 @@ impl Transport {
         }
     }
 
+    /// [`Self::message_limit`] has changed and is kept to from now on.
+    pub(super) fn path_changed(&mut self) {
+        if let Self::Udp(udp) = self {
+            udp.path_changed();
+        }
+    }
+
     /// Whether flow records are to be held rather than sent to a collector that is away. A connection does so by itself.
     pub(super) fn hold(&mut self, holding: bool) {
         if let Self::Udp(udp) = self {

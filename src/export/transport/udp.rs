@@ -348,6 +348,11 @@ impl Udp {
         !self.holding && !self.queue.is_empty()
     }
 
+    /// Messages have another length from now on: segmentation, which a path too narrow refuses, is worth a try again.
+    pub(super) fn path_changed(&mut self) {
+        self.segmentation = true;
+    }
+
     /// Whether flow records are to be held rather than sent.
     pub(super) fn hold(&mut self, holding: bool) {
         self.holding = holding;
