@@ -10,6 +10,7 @@ pub mod interface;
 #[expect(unsafe_code, reason = "a ring shared with the kernel, options that rustix does not know")]
 pub mod packet_socket;
 pub mod pcap;
+pub mod sampling;
 #[cfg(feature = "xdp")]
 #[expect(unsafe_code, reason = "rings and UMEM shared with the kernel, bpf(2)")]
 pub mod xdp;
@@ -106,6 +107,28 @@ pub struct Description {
     pub statistics: Vec<(String, u64)>,
 }
 
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        sink: &mut dyn FnMut(&[Frame<'_>]),
+    ) -> Result<Poll, CaptureError> {
+        (**self).poll(timeout, sink)
+    }
+
+    fn stop(&mut self) -> bool {
+        (**self).stop()
+    }
+
+    fn counters(&mut self) -> SourceCounters {
+        (**self).counters()
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        (**self).progress()
+    }
+}
+
 /// What a source knows of frames it did not lend (DESIGN section 5). Each loss has another cure, so they stay apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceCounters {
@@ -113,6 +136,10 @@ pub struct SourceCounters {
     pub delivered: u64,
     /// Frames the capture filter did not select.
     pub filtered: u64,
+    /// Frames offered to sampling; 0 without it.
+    pub observed: u64,
+    /// Frames that sampling passed over.
+    pub unsampled: u64,
     /// AF_XDP: frames the XDP program saw.
     pub program_seen: u64,
     /// AF_XDP: frames the XDP program redirected to a socket.

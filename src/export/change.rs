@@ -6,8 +6,9 @@
 //! the records.
 
 use super::destination::Destination;
-use super::exporter::{ExportPlan, Exporter, Outlet};
+use super::exporter::{ExportPlan, Exporter};
 use super::options::Statistics;
+use super::outlet::Outlet;
 use super::transport::TransportError;
 use crate::capture::Timestamp;
 use crate::telemetry::CollectorCounters;

@@ -1,15 +1,16 @@
 //! The Exporting Process as a whole: all collectors, one preset.
 
+use super::anonymise::{Anonymisation, Anonymiser};
 use super::change::Past;
 use super::destination::Destination;
-use super::group::Group;
-use super::json::JsonLines;
-use super::options::{Keys, OptionsPlan, Statistics};
+use super::options::{InterfaceName, Keys, OptionsPlan, Statistics};
+use super::outlet::Outlet;
 use super::preset::{Preset, UserElement};
 use super::record::Records;
-use super::session::{Intervals, Session};
-use super::transport::{Connection, IpfixFile, Patience, Transport, TransportError, Udp};
+use super::session::Intervals;
+use super::transport::TransportError;
 use crate::capture::Timestamp;
+use crate::capture::sampling::Sampling;
 use crate::meter::flow::FlowBatch;
 use crate::telemetry::CollectorCounters;
 use std::sync::Arc;
@@ -42,8 +43,14 @@ pub struct ExportPlan {
     pub reconnect: Duration,
     /// Rather wait for a slow collector over TCP than lose records: for runs over files.
     pub patient: bool,
-    /// Interface numbers and names.
-    pub interfaces: Vec<(u32, String)>,
+    /// Interfaces captured.
+    pub interfaces: Vec<InterfaceName>,
+    /// `observationDomainName`.
+    pub domain_name: Option<String>,
+    /// How packets were sampled, to be declared.
+    pub sampling: Option<Sampling>,
+    /// Whether and how addresses are replaced.
+    pub anonymisation: Option<Anonymisation>,
 }
 
 impl Default for ExportPlan {
@@ -62,6 +69,9 @@ impl Default for ExportPlan {
             reconnect: Duration::from_secs(1),
             patient: false,
             interfaces: Vec::new(),
+            domain_name: None,
+            sampling: None,
+            anonymisation: None,
         }
     }
 }
@@ -70,6 +80,7 @@ impl Default for ExportPlan {
 #[derive(Debug)]
 pub struct Exporter {
     pub(super) records: Records,
+    anonymiser: Option<Anonymiser>,
     user_elements: usize,
     pub(super) outlets: Vec<(Destination, Outlet)>,
     /// Collectors that are in the configuration no more.
@@ -80,87 +91,12 @@ pub struct Exporter {
     pub(super) made: u64,
 }
 
-/// One collector.
-#[derive(Debug)]
-pub(super) enum Outlet {
-    Ipfix(Box<Session>),
-    Json(Box<JsonLines>),
-    /// Several that share the records.
-    Group(Box<Group>),
-}
-
 /// How often messages that wait for their pace are looked at.
 const PACE: Duration = Duration::from_millis(2);
 
-/// Octets of a message that any transport of a group carries.
-const GROUP_MESSAGE: usize = 1_400;
-
 impl ExportPlan {
     pub(super) fn options(&self) -> Arc<OptionsPlan> {
-        Arc::new(OptionsPlan::new(
-            &self.preset,
-            self.enterprise,
-            self.domain,
-            self.keys,
-            &self.user_elements,
-            self.interfaces.clone(),
-        ))
-    }
-}
-
-impl Outlet {
-    /// `group`: its number, if it is one.
-    pub(super) fn open(
-        destination: &Destination,
-        plan: &ExportPlan,
-        options: &Arc<OptionsPlan>,
-        group: u16,
-    ) -> Result<Self, TransportError> {
-        let session = |transport, most| {
-            Session::new(transport, plan.domain, plan.intervals, Arc::clone(options), most)
-        };
-        Ok(match destination {
-            Destination::Json(files) => {
-                let files = files.as_ref();
-                let lines = JsonLines::open(files, plan.enterprise, &plan.user_elements)?;
-                Self::Json(Box::new(lines))
-            }
-            Destination::Group(sharing, members) => {
-                let mut sessions = Vec::new();
-                for member in members {
-                    let mut session = session(open(member, plan)?, GROUP_MESSAGE);
-                    session.counters.group = group;
-                    sessions.push((member.clone(), session));
-                }
-                Self::Group(Box::new(Group::new(*sharing, sessions)))
-            }
-            alone => Self::Ipfix(Box::new(session(open(alone, plan)?, usize::MAX))),
-        })
-    }
-
-    pub(super) fn finish(&mut self, records: &Records, now: Timestamp, statistics: &Statistics) {
-        match self {
-            Self::Ipfix(session) => session.finish(records, now, statistics),
-            Self::Json(lines) => lines.finish(now),
-            Self::Group(group) => group.finish(records, now, statistics),
-        }
-    }
-
-    /// The counters of one that is no group.
-    pub(super) fn counters_mut(&mut self) -> Option<&mut CollectorCounters> {
-        match self {
-            Self::Ipfix(session) => Some(&mut session.counters),
-            Self::Json(lines) => Some(&mut lines.counters),
-            Self::Group(_) => None,
-        }
-    }
-
-    pub(super) fn take_problems(&mut self) -> Vec<String> {
-        match self {
-            Self::Ipfix(session) => session.take_problem().into_iter().collect(),
-            Self::Json(lines) => lines.take_problem().into_iter().collect(),
-            Self::Group(group) => group.take_problems(),
-        }
+        Arc::new(OptionsPlan::new(self))
     }
 }
 
@@ -182,6 +118,7 @@ impl Exporter {
         }
         Ok(Self {
             records,
+            anonymiser: plan.anonymisation.as_ref().map(Anonymiser::new),
             user_elements: plan.user_elements.len(),
             outlets,
             past: Vec::new(),
@@ -194,25 +131,28 @@ impl Exporter {
     /// files, which are over before a connection would be there.
     pub fn wait_connected(&mut self, now: Timestamp, patience: Duration) {
         for (_, outlet) in &mut self.outlets {
-            match outlet {
-                Outlet::Ipfix(session) => session.wait_connected(&self.records, now, patience),
-                Outlet::Group(group) => group.wait_connected(&self.records, now, patience),
-                Outlet::Json(_) => {}
-            }
+            outlet.wait_connected(&self.records, now, patience);
         }
     }
 
     /// Makes a record of each flow for each collector.
     pub fn consume(&mut self, batch: &FlowBatch, now: Timestamp) {
+        // Once a batch: who hides nothing pays for nothing.
+        match self.anonymiser.take() {
+            None => self.consume_batch(batch, now),
+            Some(mut anonymiser) => {
+                self.consume_batch(anonymiser.batch(batch), now);
+                self.anonymiser = Some(anonymiser);
+            }
+        }
+    }
+
+    fn consume_batch(&mut self, batch: &FlowBatch, now: Timestamp) {
         for flow in batch.iter(self.user_elements) {
             let index = self.records.prepare(&flow);
             self.made += 1;
             for (_, outlet) in &mut self.outlets {
-                match outlet {
-                    Outlet::Ipfix(session) => session.push(&mut self.records, index, &flow, now),
-                    Outlet::Json(lines) => lines.push(&mut self.records, index, &flow, now),
-                    Outlet::Group(group) => group.push(&mut self.records, index, &flow, now),
-                }
+                outlet.push(&mut self.records, index, &flow, now);
             }
         }
     }
@@ -221,11 +161,7 @@ impl Exporter {
     /// several times a second.
     pub fn tick(&mut self, now: Timestamp, statistics: &Statistics) {
         for (_, outlet) in &mut self.outlets {
-            match outlet {
-                Outlet::Ipfix(session) => session.tick(&self.records, now, statistics),
-                Outlet::Json(lines) => lines.tick(now),
-                Outlet::Group(group) => group.tick(&self.records, now, statistics),
-            }
+            outlet.tick(&self.records, now, statistics);
         }
     }
 
@@ -240,22 +176,15 @@ impl Exporter {
     /// collectors that are in it no more.
     pub fn counters(&self) -> impl Iterator<Item = (&Destination, CollectorCounters)> {
         let past = self.past.iter().map(|past| (&past.destination, past.counters(self.made)));
-        let outlets = self.outlets.iter().flat_map(|(destination, outlet)| match outlet {
-            Outlet::Ipfix(session) => vec![(destination, session.counters)],
-            Outlet::Json(lines) => vec![(destination, lines.counters)],
-            Outlet::Group(group) => group.counters().collect(),
-        });
+        let outlets =
+            self.outlets.iter().flat_map(|(destination, outlet)| outlet.counters(destination));
         outlets.chain(past)
     }
 
     /// How long the owner may wait before the next [`Self::tick`]: less than `most` while messages wait for their pace.
     #[must_use]
     pub fn pause(&self, most: Duration) -> Duration {
-        let waits = self.outlets.iter().any(|(_, outlet)| match outlet {
-            Outlet::Ipfix(session) => session.waits(),
-            Outlet::Json(_) => false,
-            Outlet::Group(group) => group.waits(),
-        });
+        let waits = self.outlets.iter().any(|(_, outlet)| outlet.waits());
         if waits { most.min(PACE) } else { most }
     }
 
@@ -271,29 +200,4 @@ impl Exporter {
         let problems = self.outlets.iter_mut().flat_map(|(_, outlet)| outlet.take_problems());
         self.ended.drain(..).chain(problems).collect()
     }
-}
-
-fn open(destination: &Destination, plan: &ExportPlan) -> Result<Transport, TransportError> {
-    let patience = Patience { pause: plan.reconnect, patient: plan.patient };
-    let connection = match destination {
-        Destination::Udp(network) => {
-            return Ok(Transport::Udp(Box::new(Udp::open(
-                network,
-                plan.message_limit,
-                plan.patient,
-            )?)));
-        }
-        Destination::File(files) | Destination::Json(Some(files)) => {
-            return Ok(Transport::File(Box::new(IpfixFile::create(files)?)));
-        }
-        Destination::Tcp(network) => Connection::tcp(network, patience)?,
-        Destination::Tls(network, files) => Connection::tls(network, files, patience)?,
-        Destination::Sctp(network, lifetime) => Connection::sctp(network, *lifetime, patience)?,
-        Destination::Unix(path) => Connection::unix(path, patience),
-        Destination::Json(None) | Destination::Group(..) => {
-            let source = std::io::ErrorKind::InvalidInput.into();
-            return Err(TransportError::File { path: destination.name().into(), source });
-        }
-    };
-    Ok(Transport::Connection(Box::new(connection)))
 }

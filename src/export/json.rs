@@ -50,15 +50,16 @@ pub(super) struct JsonLines {
 }
 
 /// Names and types of the elements of our own records.
-struct Elements {
-    enterprise: u32,
-    user: Vec<UserElement>,
+#[derive(Clone, Debug)]
+pub(super) struct Elements {
+    pub(super) enterprise: u32,
+    pub(super) user: Vec<UserElement>,
 }
 
 /// [`Elements`] with the Templates so far.
-struct Context<'a> {
-    elements: &'a Elements,
-    templates: &'a [Template],
+pub(super) struct Context<'a> {
+    pub(super) elements: &'a Elements,
+    pub(super) templates: &'a [Template],
 }
 
 impl Naming for Context<'_> {
@@ -84,6 +85,11 @@ impl Naming for Context<'_> {
 }
 
 impl Elements {
+    #[cfg(any(feature = "kafka", feature = "parquet"))]
+    pub(super) fn of(plan: &super::exporter::ExportPlan) -> Self {
+        Self { enterprise: plan.enterprise, user: plan.user_elements.clone() }
+    }
+
     fn user(&self, field: &FieldSpecifier) -> Option<&UserElement> {
         let own = field.enterprise == self.enterprise;
         self.user.iter().find(|element| own && element.id == field.id)

@@ -4,7 +4,10 @@
 //! FlowBatch ──► record::Records ──► session (one a collector) ──► transport: UDP, TCP, TLS, SCTP, UNIX, file
 //!               preset: fields      messages, Templates,
 //!               Templates by kind   sequence numbers, options
-//!                             └──► json: one object a line
+//!                             ├──► json: one object a line
+//!                             ├──► kafka: a topic, JSON or IPFIX
+//!                             ├──► parquet: files of columns
+//!                             └──► netflow: NetFlow v9 over UDP
 //! ```
 //!
 //! In: batches of ended flows, the time, and the supervisor's [`Statistics`]. Out: records at every collector, and one
@@ -36,25 +39,36 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod anonymise;
+mod books;
 mod change;
 mod destination;
 mod exporter;
 mod group;
 mod json;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod netflow;
 mod options;
+mod outlet;
+#[cfg(feature = "parquet")]
+mod parquet;
 pub mod preset;
 pub mod record;
 mod session;
+mod sink;
 mod transport;
 
+pub use anonymise::{Anonymisation, parse_key};
 pub use change::Opening;
 pub use destination::{
     DEFAULT_PORT, DEFAULT_TLS_PORT, Destination, DestinationError, Files, Host, Network, Sharing,
     TlsFiles,
 };
 pub use exporter::{ExportPlan, Exporter};
-pub use options::{Keys, Statistics};
+pub use options::{InterfaceName, Keys, Statistics};
 pub use session::Intervals;
+pub use sink::{KafkaFormat, KafkaTopic, ParquetDirectory};
 pub use transport::TransportError;
 
 #[cfg(test)]

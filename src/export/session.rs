@@ -254,6 +254,9 @@ impl Session {
         self.lanes.resize_with(templates.len(), Lane::default);
         self.send_templates(templates, from, now);
         self.send_keys(templates, from, now);
+        if self.options.anonymises() {
+            self.send_anonymised(templates, from, now);
+        }
     }
 
     fn send_templates(&mut self, templates: &[Template], from: usize, now: Timestamp) {
@@ -277,8 +280,28 @@ impl Session {
         for element in options.own_elements() {
             self.message(now, |builder| options.type_record(builder, element));
         }
-        for (interface, name) in options.interfaces() {
-            self.message(now, |builder| options::interface_record(builder, *interface, name));
+        for interface in options.interfaces() {
+            self.message(now, |builder| options.interface_record(builder, interface));
+            self.message(now, |builder| options.vrf_record(builder, interface));
+        }
+        self.message(now, |builder| options.domain_record(builder));
+        if let Some(sampling) = options.sampling() {
+            let domain = options.domain();
+            self.message(now, |builder| options::selector_record(builder, sampling));
+            self.message(now, options::sequence_record);
+            self.message(now, |builder| options::sampling_record(builder, domain, sampling));
+        }
+        self.send_message(now);
+    }
+
+    /// Which fields of the templates from number `from` on hold other addresses than those seen (RFC 6235).
+    fn send_anonymised(&mut self, templates: &[Template], from: usize, now: Timestamp) {
+        let options = Arc::clone(&self.options);
+        for template in templates.iter().skip(from).filter(|template| !template.of_list) {
+            let id = template.definition.id();
+            for field in template.definition.fields() {
+                self.message(now, |builder| options.anonymised_record(builder, id, field));
+            }
         }
         self.send_message(now);
     }
@@ -407,10 +430,10 @@ impl Session {
             self.flush(templates, now);
         }
         self.refresh(templates, now);
-        if self.optioned == Timestamp(0) {
-            self.optioned = now;
-        }
-        if now.since(self.optioned) >= nanoseconds(self.intervals.options) {
+        // At the start of a session, and from then on by time.
+        if self.optioned == Timestamp(0)
+            || now.since(self.optioned) >= nanoseconds(self.intervals.options)
+        {
             self.send_statistics(now, statistics);
         }
     }
@@ -455,6 +478,7 @@ impl Session {
         self.counters.sessions += 1;
         self.introduced = false;
         self.announced = 0;
+        self.optioned = Timestamp(0);
         self.announce(templates, now);
         self.send_again(held, now);
     }
@@ -519,6 +543,9 @@ impl Session {
         self.message(now, |builder| options.metering_record(builder, &counters));
         self.message(now, |builder| options.ignored_record(builder, statistics, now));
         self.message(now, |builder| options.not_sent_record(builder, &counters, statistics, now));
+        if options.sampling().is_some() {
+            self.message(now, |builder| options::selected_record(builder, statistics));
+        }
         self.send_message(now);
     }
 

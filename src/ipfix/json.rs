@@ -38,6 +38,11 @@ pub fn record(
     Context(naming).object(template, record, DEPTH, out);
 }
 
+/// Writes the value of one field at the end of `out`, as [`record`] does.
+pub fn value(naming: &impl Naming, field: &Field<'_>, out: &mut String) {
+    Context(naming).field(field, false, DEPTH, out);
+}
+
 struct Context<'a, N>(&'a N);
 
 impl<N: Naming> Context<'_, N> {

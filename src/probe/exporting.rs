@@ -5,6 +5,7 @@ use super::supply::Returns;
 use super::worker::{Shared, Snapshot, wall_clock};
 use crate::capture::Timestamp;
 use crate::export::{Exporter, Opening, Statistics};
+use crate::meter::packet::Reason;
 use crate::telemetry::CollectorCounters;
 use crossbeam::channel::RecvTimeoutError;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -155,7 +156,10 @@ impl Run {
         let mut statistics = Statistics { started: self.started, ..Statistics::default() };
         for worker in &self.workers {
             let Snapshot { source, outcomes, flows, .. } = worker.read();
-            statistics.ignored_packets += outcomes.ignored.iter().sum::<u64>()
+            // A frame without an IP packet is no packet that was not processed.
+            let frames_without = outcomes.ignored[Reason::NotIp as usize];
+            statistics.ignored_packets += outcomes.ignored.iter().sum::<u64>() - frames_without
+                + source.program_failed
                 + source.ring_full
                 + source.fill_empty
                 + source.dropped
@@ -163,6 +167,8 @@ impl Run {
                 + source.kernel_dropped
                 + source.nic_lost();
             statistics.ignored_octets += outcomes.ignored_octets;
+            statistics.observed_packets += source.observed;
+            statistics.selected_packets += source.delivered;
             statistics.lost_flows += flows.lost_flows;
             statistics.lost_packets += flows.lost_packets;
             statistics.lost_octets += flows.lost_octets;

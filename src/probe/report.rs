@@ -112,6 +112,8 @@ fn add_capture(sum: &mut CaptureSide, snapshot: &Snapshot) {
     sum.invalid += source.invalid;
     sum.kernel_dropped += source.kernel_dropped;
     sum.filtered += source.filtered;
+    sum.observed += source.observed;
+    sum.unsampled += source.unsampled;
     sum.delivered += source.delivered;
     sum.unstamped += source.unstamped;
     sum.damaged += source.damaged;

@@ -42,6 +42,10 @@ pub struct CaptureSide {
     pub kernel_dropped: u64,
     /// Frames that the capture filter did not select.
     pub filtered: u64,
+    /// Frames offered to sampling; 0 without it.
+    pub observed: u64,
+    /// Frames that sampling passed over.
+    pub unsampled: u64,
     /// Frames given to the meter.
     pub delivered: u64,
     /// Frames that were to have a time of their own and have their batch's. Delivered: in no sum.
@@ -59,7 +63,7 @@ pub struct ParseSide {
     pub inner: u64,
     /// Frames not metered, by reason.
     pub ignored: Vec<(&'static str, u64)>,
-    /// Octets on the wire of frames not metered.
+    /// Octets on the wire of frames not metered, but for those without an IP packet.
     pub ignored_octets: u64,
 }
 
@@ -176,14 +180,22 @@ impl Ledger {
                 capture.program_redirected + capture.program_passed + capture.program_failed,
             ));
             list.push(Equation::new(
-                "redirected = delivered + filtered + ring full + fill empty + dropped + invalid",
+                "redirected = delivered + filtered + unsampled + ring full + fill empty + dropped + invalid",
                 capture.program_redirected,
                 capture.delivered
                     + capture.filtered
+                    + capture.unsampled
                     + capture.ring_full
                     + capture.fill_empty
                     + capture.dropped
                     + capture.invalid,
+            ));
+        }
+        if capture.observed > 0 {
+            list.push(Equation::new(
+                "frames offered to sampling = delivered + not chosen",
+                capture.observed,
+                capture.delivered + capture.unsampled,
             ));
         }
         let ignored: u64 = parse.ignored.iter().map(|reason| reason.1).sum();
@@ -322,6 +334,7 @@ impl Ledger {
         lines.some("invalid descriptors", capture.invalid)?;
         lines.some("packet socket ring full", capture.kernel_dropped)?;
         lines.some("not selected by the filter", capture.filtered)?;
+        lines.some("not chosen by sampling", capture.unsampled)?;
         lines.some("damaged", capture.damaged)?;
         lines.line("frames delivered", capture.delivered)?;
         lines.some("  without a time of their own", capture.unstamped)?;
@@ -516,7 +529,9 @@ mod tests {
     #[test]
     fn one_packet_more_or_less_anywhere_tips_it() {
         type Change = fn(&mut Ledger);
-        let changes: [Change; 7] = [
+        let changes: [Change; 9] = [
+            |ledger| ledger.capture.observed = 9,
+            |ledger| (ledger.capture.observed, ledger.capture.unsampled) = (11, 2),
             |ledger| ledger.capture.delivered += 1,
             |ledger| ledger.parse.metered -= 1,
             |ledger| ledger.parse.ignored[0].1 += 1,

@@ -41,6 +41,7 @@ mod ifla {
     pub(super) const LINK: u16 = 5;
     pub(super) const MASTER: u16 = 10;
     pub(super) const LINKINFO: u16 = 18;
+    pub(super) const IFALIAS: u16 = 20;
     pub(super) const INFO_KIND: u16 = 1;
     pub(super) const STATS64: u16 = 23;
     pub(super) const NUM_RX_QUEUES: u16 = 32;
@@ -67,6 +68,8 @@ pub struct Interface {
     pub name: String,
     /// Other names of it (`ip link property`).
     pub alternative_names: Vec<String>,
+    /// What an operator calls it (`ip link set IF alias TEXT`); empty if nothing.
+    pub alias: String,
     /// Octets of the largest IP packet.
     pub mtu: u32,
     /// Administratively up (IFF_UP).
@@ -288,6 +291,7 @@ fn parse_link(body: &[u8]) -> Option<(Interface, LinkStatistics)> {
     let interface = Interface {
         index: u32_at(body, 4)?,
         name: string(ifla::IFNAME)?,
+        alias: string(ifla::IFALIAS).unwrap_or_default(),
         alternative_names: attribute(attributes, ifla::PROP_LIST)
             .map(|list| Attributes(list).map(|(_, name)| text(name)).collect())
             .unwrap_or_default(),

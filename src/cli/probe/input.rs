@@ -3,7 +3,10 @@
 use super::super::Failure;
 use super::seconds;
 use crate::capture::filter::{Filter, Filtered};
+use crate::capture::interface::Interface;
+use crate::capture::sampling::{Sampled, Sampling};
 use crate::capture::{LinkType, Source, packet_socket, pcap};
+use crate::export::InterfaceName;
 use crate::probe::Input;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,6 +68,11 @@ pub(super) struct InputArgs {
     /// Leave the NIC's settings as they are: hash fields, VLAN offload, merging.
     #[arg(long)]
     pub(super) keep_settings: bool,
+
+    /// Meter one packet of N only: every N-th, or with random:N one at a random place in each N. Declared to collectors,
+    /// which multiply.
+    #[arg(long, value_name = "N|random:N")]
+    pub(super) sample: Option<Sampling>,
 
     /// Stop after this many frames.
     #[arg(short = 'n', long, value_name = "COUNT")]
@@ -147,12 +155,26 @@ pub(super) fn open(args: &InputArgs) -> Result<Vec<Input>, Failure> {
             None => live::open(args, &expression)?,
         },
     };
+    if let Some(sampling) = args.sample {
+        inputs = sampled(inputs, sampling)?;
+    }
     if let Some(words) = &args.cpus {
         for (input, cpu) in inputs.iter_mut().zip(list("--cpus", words)?) {
             input.cpu = Some(cpu as usize);
         }
     }
     Ok(inputs)
+}
+
+/// Every worker samples for itself, from a place that nobody can guess.
+fn sampled(inputs: Vec<Input>, sampling: Sampling) -> Result<Vec<Input>, Failure> {
+    let sampled = inputs.into_iter().map(|input| {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(Failure::environment)?;
+        let source = Sampled::new(input.source, sampling, u64::from_le_bytes(seed));
+        Ok(Input { source: Box::new(source), ..input })
+    });
+    sampled.collect()
 }
 
 fn open_packet_sockets(
@@ -183,16 +205,28 @@ fn filtered<S: Source + Send + 'static>(
     Ok(Box::new(Filtered::new(source, expression, link)?))
 }
 
-/// ifIndex and name of every interface captured, for the collector.
-pub(super) fn names(args: &InputArgs) -> Vec<(u32, String)> {
-    live::names(args)
+/// What is known of every interface captured, for the collector.
+pub(super) fn names(args: &InputArgs) -> Vec<InterfaceName> {
+    args.interfaces
+        .iter()
+        .filter_map(|name| Interface::by_name(name).ok().flatten())
+        .map(|found| {
+            let controller = found.controller.and_then(|index| Interface::by_index(index).ok()?);
+            let vrf = controller.filter(|controller| controller.kind.as_deref() == Some("vrf"));
+            InterfaceName {
+                index: found.index,
+                name: found.name,
+                description: found.alias,
+                vrf: vrf.map(|vrf| (vrf.index, vrf.name)),
+            }
+        })
+        .collect()
 }
 
 #[cfg(feature = "xdp")]
 mod live {
     use super::{Failure, Input, InputArgs, Require, Timestamps, filtered, list};
     use crate::capture::LinkType;
-    use crate::capture::interface::Interface;
     use crate::capture::xdp::{self, BusyPoll, NicClock, Options};
 
     pub(super) fn open(args: &InputArgs, expression: &str) -> Result<Vec<Input>, Failure> {
@@ -229,15 +263,6 @@ mod live {
         }
         Ok(inputs)
     }
-
-    /// ifIndex and name of every interface captured, for the collector.
-    pub(super) fn names(args: &InputArgs) -> Vec<(u32, String)> {
-        args.interfaces
-            .iter()
-            .filter_map(|name| Interface::by_name(name).ok().flatten())
-            .map(|interface| (interface.index, interface.name))
-            .collect()
-    }
 }
 
 #[cfg(not(feature = "xdp"))]
@@ -248,9 +273,5 @@ mod live {
         Err(Failure::environment(
             "this sixtap was built without AF_XDP: build it with the feature \"xdp\"",
         ))
-    }
-
-    pub(super) fn names(_args: &InputArgs) -> Vec<(u32, String)> {
-        Vec::new()
     }
 }

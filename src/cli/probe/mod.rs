@@ -13,12 +13,13 @@ mod progress;
 mod reload;
 
 use super::{DONE, FINDINGS, Failure};
-use crate::export::{Destination, ExportPlan, Keys};
+use crate::export::{Anonymisation, Destination, ExportPlan, Keys};
 use crate::meter::packet::user::Extractions;
 use crate::probe::sandbox::{Files, Sandbox};
 use crate::probe::{self, Input, Notifier, Plan, ProbeError, Progress, Service};
 use crate::telemetry::{Ledger, LiveLedger};
 use clap::ArgMatches;
+use ie_registry::ie;
 use operation::Stats;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -178,6 +179,11 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
     let label_key = export.template == "covert";
     let settings = meter::settings(meter, detail, label_key, Extractions::new(&extractions));
     let patient = input.read.is_some();
+    let anonymisation = export::anonymisation(export, &user_elements)?;
+    if matches!(anonymisation, Some(Anonymisation::PrefixPreserving { .. })) {
+        // It would say of the address made up what was true of the one seen.
+        preset.fields.retain(|field| (field.enterprise, field.id) != (0, ie::IS_MULTICAST));
+    }
     let export = ExportPlan {
         destinations: export.collectors.clone(),
         preset,
@@ -190,6 +196,9 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
         message_limit: export.message_size.map(usize::from),
         patient,
         interfaces: input::names(input),
+        domain_name: export.domain_name.clone(),
+        sampling: input.sample,
+        anonymisation,
         ..ExportPlan::default()
     };
     Ok(Plan {
@@ -215,7 +224,12 @@ fn folder(path: &Path) -> PathBuf {
 fn sandbox(args: &ProbeArgs) -> Sandbox {
     let ProbeArgs { export, operation, .. } = args;
     let template = Path::new(&export.template);
-    let files = [operation.config.as_deref(), export.elements.as_deref(), Some(template)];
+    let files = [
+        operation.config.as_deref(),
+        export.elements.as_deref(),
+        export.anonymise_key.as_deref(),
+        Some(template),
+    ];
     let certificates = export.collectors.iter().flat_map(Destination::reads);
     // Their folders: who writes a file anew puts another in its place.
     let read = files.into_iter().flatten().chain(certificates).filter(|path| path.exists());

@@ -7,6 +7,7 @@ mod parameters;
 
 pub use host::Host;
 
+use super::sink::{KafkaTopic, ParquetDirectory};
 use parameters::{Parameters, amount, dscp, duration, truth};
 use std::fmt;
 use std::net::IpAddr;
@@ -18,6 +19,8 @@ use std::time::Duration;
 pub const DEFAULT_PORT: u16 = 4739;
 /// Port of IPFIX over TLS (RFC 7011 section 10).
 pub const DEFAULT_TLS_PORT: u16 = 4740;
+/// Port of NetFlow v9 by custom: RFC 3954 names none.
+const NETFLOW_PORT: u16 = 2055;
 
 /// A collector, or several that share the records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +33,12 @@ pub enum Destination {
     Tls(Network, TlsFiles),
     /// `sctp://HOST:PORT`: IPFIX over SCTP.
     Sctp(Network, Option<Duration>),
+    /// `nfv9+udp://HOST:PORT`: NetFlow v9 over UDP.
+    Netflow9(Network),
+    /// `kafka://BROKER/TOPIC`: a Kafka topic.
+    Kafka(KafkaTopic),
+    /// `parquet:DIRECTORY`: Parquet files.
+    Parquet(ParquetDirectory),
     /// `unix:PATH`: IPFIX over a stream socket of this machine.
     Unix(PathBuf),
     /// `file:PATH`: IPFIX file (RFC 5655).
@@ -123,7 +132,8 @@ pub struct DestinationError {
 }
 
 /// What a destination may begin with.
-const SCHEMES: &str = "udp, tcp, tls, sctp, unix, file, json, failover or balance";
+const SCHEMES: &str =
+    "udp, nfv9+udp, tcp, tls, sctp, unix, file, json, kafka, parquet, failover or balance";
 
 impl Destination {
     /// Files that are read when a session begins: certificates and keys.
@@ -136,7 +146,8 @@ impl Destination {
             }
             Self::Group(_, members) => members.iter().flat_map(Self::reads).collect(),
             Self::Udp(_) | Self::Tcp(_) | Self::Sctp(..) | Self::Unix(_) => Vec::new(),
-            Self::File(_) | Self::Json(_) => Vec::new(),
+            Self::File(_) | Self::Json(_) | Self::Parquet(_) => Vec::new(),
+            Self::Netflow9(_) | Self::Kafka(_) => Vec::new(),
         }
     }
 
@@ -150,8 +161,15 @@ impl Destination {
                 folders.filter(fixed).take(1).map(or_here).collect()
             }
             Self::Group(_, members) => members.iter().flat_map(Self::writes).collect(),
-            Self::Udp(_) | Self::Tcp(_) | Self::Tls(..) | Self::Sctp(..) => Vec::new(),
-            Self::Unix(_) | Self::Json(None) => Vec::new(),
+            Self::Parquet(directory) => {
+                // What is not there yet is made.
+                let folders = directory.path.ancestors().map(or_here);
+                folders.filter(|folder| folder.exists()).take(1).collect()
+            }
+            Self::Udp(_) | Self::Netflow9(_) | Self::Tcp(_) | Self::Tls(..) | Self::Sctp(..) => {
+                Vec::new()
+            }
+            Self::Unix(_) | Self::Json(None) | Self::Kafka(_) => Vec::new(),
         }
     }
 }
@@ -186,6 +204,11 @@ fn parse(given: &str) -> Result<Destination, String> {
     if let Some(sharing) = sharing {
         return group(sharing, rest);
     }
+    match scheme {
+        "kafka" => return KafkaTopic::parse(rest).map(Destination::Kafka),
+        "parquet" => return ParquetDirectory::parse(rest).map(Destination::Parquet),
+        _ => {}
+    }
     let (rest, mut parameters) = Parameters::split(rest)?;
     let network = |parameters: &mut Parameters<'_>, port: u16| {
         let host = rest
@@ -194,10 +217,12 @@ fn parse(given: &str) -> Result<Destination, String> {
         network(Host::parse(host, port)?, parameters)
     };
     let destination = match scheme {
-        "udp" => {
-            let mut network = network(&mut parameters, DEFAULT_PORT)?;
+        "udp" | "nfv9+udp" => {
+            let v9 = scheme == "nfv9+udp";
+            let port = if v9 { NETFLOW_PORT } else { DEFAULT_PORT };
+            let mut network = network(&mut parameters, port)?;
             network.rate = parameters.value("rate", amount, "bits a second, as 100M")?;
-            Destination::Udp(network)
+            if v9 { Destination::Netflow9(network) } else { Destination::Udp(network) }
         }
         "tcp" => Destination::Tcp(network(&mut parameters, DEFAULT_PORT)?),
         "tls" => {
@@ -241,8 +266,12 @@ fn group(sharing: Sharing, text: &str) -> Result<Destination, String> {
         let member = parse(&word).map_err(|problem| format!("{word}: {problem}"))?;
         match member {
             Destination::Group(..) => return Err("a group cannot be part of a group".to_owned()),
-            Destination::File(_) | Destination::Json(_) => {
-                return Err(format!("{word}: only collectors at a socket can share records"));
+            Destination::File(_)
+            | Destination::Json(_)
+            | Destination::Netflow9(_)
+            | Destination::Kafka(_)
+            | Destination::Parquet(_) => {
+                return Err(format!("{word}: only IPFIX collectors at a socket can share records"));
             }
             member if members.contains(&member) => return Err(format!("{word} is given twice")),
             member => members.push(member),
@@ -305,6 +334,9 @@ impl Destination {
     pub fn name(&self) -> String {
         match self {
             Self::Udp(network) => format!("udp://{}", network.host),
+            Self::Netflow9(network) => format!("nfv9+udp://{}", network.host),
+            Self::Kafka(topic) => topic.name(),
+            Self::Parquet(directory) => format!("parquet:{}", directory.path.display()),
             Self::Tcp(network) => format!("tcp://{}", network.host),
             Self::Tls(network, _) => format!("tls://{}", network.host),
             Self::Sctp(network, _) => format!("sctp://{}", network.host),
@@ -322,7 +354,11 @@ impl Destination {
     fn parameters(&self) -> Vec<String> {
         let mut list = Vec::new();
         match self {
-            Self::Udp(network) | Self::Tcp(network) => network.parameters(&mut list),
+            Self::Udp(network) | Self::Netflow9(network) | Self::Tcp(network) => {
+                network.parameters(&mut list);
+            }
+            Self::Kafka(topic) => list = topic.parameters(),
+            Self::Parquet(directory) => list = directory.parameters(),
             Self::Tls(network, files) => {
                 network.parameters(&mut list);
                 list.push(format!("ca={}", files.authorities.display()));

@@ -2,10 +2,22 @@
 //!
 //! In: the plan, the counters, the supervisor's statistics. Out: Options Templates and their records: Metering Process
 //! Statistics, Metering and Exporting Process Reliability, Flow Keys (RFC 7011 sections 4.1 to 4.4), type records of own
-//! elements (RFC 5610), interface names.
+//! elements (RFC 5610), names of interfaces, VRFs and the Observation Domain, sampling (RFC 5476), anonymisation (RFC
+//! 6235).
 
-use super::preset::{Preset, UserElement};
+mod names;
+mod selection;
+
+pub use names::InterfaceName;
+pub(super) use selection::{
+    old_algorithm, sampling_record, selected_record, selector_record, sequence_record,
+};
+
+use super::anonymise::Anonymisation;
+use super::exporter::ExportPlan;
+use super::preset::UserElement;
 use crate::capture::Timestamp;
+use crate::capture::sampling::Sampling;
 use crate::ipfix::{FieldSpecifier, MessageBuilder, Refused, Template, Writer};
 use crate::telemetry::CollectorCounters;
 use ie_registry::ie::{self, sixtap};
@@ -21,6 +33,14 @@ mod id {
     pub(super) const KEYS: u16 = 1027;
     pub(super) const TYPES: u16 = 1028;
     pub(super) const INTERFACES: u16 = 1029;
+    pub(super) const VRF: u16 = 1030;
+    pub(super) const DOMAIN: u16 = 1031;
+    pub(super) const SELECTOR: u16 = 1032;
+    pub(super) const SEQUENCE: u16 = 1033;
+    pub(super) const SELECTED: u16 = 1034;
+    pub(super) const SAMPLING: u16 = 1035;
+    pub(super) const ANONYMISED: u16 = 1036;
+    pub(super) const ANONYMISED_OWN: u16 = 1037;
 }
 
 /// What the supervisor knows and the exporter does not: totals since the start.
@@ -28,10 +48,15 @@ mod id {
 pub struct Statistics {
     /// When the Metering Process began.
     pub started: Timestamp,
-    /// Packets observed and not metered (`ignoredPacketTotalCount`): lost by NIC, rings and parser.
+    /// Packets observed and not metered (`ignoredPacketTotalCount`): lost by NIC and rings, and those the parser could not
+    /// read. Frames without an IP packet are not among them.
     pub ignored_packets: u64,
-    /// IP octets of those, as far as known (`ignoredOctetTotalCount`).
+    /// Octets of those, as far as known (`ignoredOctetTotalCount`): of frames the NIC or a ring lost nothing is known.
     pub ignored_octets: u64,
+    /// Packets offered to sampling (`selectorIdTotalPktsObserved`); 0 without it.
+    pub observed_packets: u64,
+    /// Packets that sampling chose (`selectorIdTotalPktsSelected`).
+    pub selected_packets: u64,
     /// When the first packet was ignored; 0 if none was.
     pub first_ignored: Timestamp,
     /// When the last packet was ignored.
@@ -64,7 +89,10 @@ pub(super) struct OptionsPlan {
     domain: u32,
     keys: Keys,
     own: Vec<OwnElement>,
-    interfaces: Vec<(u32, String)>,
+    interfaces: Vec<InterfaceName>,
+    domain_name: Option<String>,
+    sampling: Option<Sampling>,
+    anonymisation: Option<Anonymisation>,
 }
 
 /// An own element that the preset carries.
@@ -106,31 +134,45 @@ impl OwnElement {
 }
 
 impl OptionsPlan {
-    pub(super) fn new(
-        preset: &Preset,
-        enterprise: u32,
-        domain: u32,
-        keys: Keys,
-        user: &[UserElement],
-        interfaces: Vec<(u32, String)>,
-    ) -> Self {
+    pub(super) fn new(plan: &ExportPlan) -> Self {
         let mut own = Vec::new();
-        for field in preset.fields.iter().filter(|f| f.enterprise == SIXTAP_DEFAULT_PEN) {
-            let element = match user.iter().find(|element| element.id == field.id) {
+        for field in plan.preset.fields.iter().filter(|f| f.enterprise == SIXTAP_DEFAULT_PEN) {
+            let element = match plan.user_elements.iter().find(|element| element.id == field.id) {
                 Some(element) => Some(OwnElement::user(element)),
                 None => ie_registry::sixtap(field.id).map(OwnElement::of),
             };
             own.extend(element);
         }
-        Self { enterprise, domain, keys, own, interfaces }
+        Self {
+            enterprise: plan.enterprise,
+            domain: plan.domain,
+            keys: plan.keys,
+            own,
+            interfaces: plan.interfaces.clone(),
+            domain_name: plan.domain_name.clone(),
+            sampling: plan.sampling,
+            anonymisation: plan.anonymisation.clone(),
+        }
     }
 
     pub(super) fn own_elements(&self) -> &[OwnElement] {
         &self.own
     }
 
-    pub(super) fn interfaces(&self) -> &[(u32, String)] {
+    pub(super) fn interfaces(&self) -> &[InterfaceName] {
         &self.interfaces
+    }
+
+    pub(super) fn domain(&self) -> u32 {
+        self.domain
+    }
+
+    pub(super) fn sampling(&self) -> Option<Sampling> {
+        self.sampling
+    }
+
+    pub(super) fn anonymises(&self) -> bool {
+        self.anonymisation.is_some()
     }
 
     /// The Options Templates that will be used.
@@ -167,7 +209,6 @@ impl OptionsPlan {
             (ie::INFORMATION_ELEMENT_DESCRIPTION, VARIABLE_LENGTH),
         ];
         let keys = [(ie::TEMPLATE_ID, 2), (ie::FLOW_KEY_INDICATOR, 8)];
-        let interfaces = [(ie::INGRESS_INTERFACE, 4), (ie::INTERFACE_NAME, VARIABLE_LENGTH)];
         let mut templates = vec![
             Template::options(id::METERING, 2, fields(&[&process[..], &metering].concat())),
             Template::options(id::IGNORED, 2, fields(&[&process[..], &ignored].concat())),
@@ -177,9 +218,8 @@ impl OptionsPlan {
         if !self.own.is_empty() {
             templates.push(Template::options(id::TYPES, 2, fields(&types)));
         }
-        if !self.interfaces.is_empty() {
-            templates.push(Template::options(id::INTERFACES, 1, fields(&interfaces)));
-        }
+        templates.extend(names::templates(self));
+        templates.extend(self.sampling.into_iter().flat_map(selection::templates));
         templates
     }
 
@@ -331,16 +371,4 @@ fn span(
     let (first, last) = if first.0 == 0 { (statistics.started, now) } else { (first, last) };
     out.u64(first.milliseconds());
     out.u64(last.milliseconds());
-}
-
-/// The name of an interface.
-pub(super) fn interface_record(
-    builder: &mut MessageBuilder,
-    interface: u32,
-    name: &str,
-) -> Result<(), Refused> {
-    builder.record(id::INTERFACES, |out| {
-        out.u32(interface);
-        out.variable(name.as_bytes());
-    })
 }

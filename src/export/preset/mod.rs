@@ -6,6 +6,7 @@
 mod catalogue;
 mod document;
 mod file;
+mod netflow9;
 
 pub use catalogue::{FILLINGS, Filling, fillings};
 pub use document::document;

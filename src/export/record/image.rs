@@ -225,8 +225,17 @@ pub(crate) mod constant {
     }
 }
 
+/// Times as NetFlow v9 has them ([`super::group::UPTIME`]): milliseconds since [`Image::boot`].
+pub(crate) mod uptime {
+    use super::Slot;
+    slots! { super::constant::END;
+        FIRST 4,
+        LAST 4,
+    }
+}
+
 /// User-defined values ([`super::group::USER`]), eight octets each.
-pub const USER: u16 = constant::END;
+pub const USER: u16 = uptime::END;
 
 /// Most user-defined elements.
 pub const USER_ELEMENTS: usize = 32;
@@ -237,11 +246,13 @@ const SIZE: usize = USER as usize + 8 * USER_ELEMENTS;
 #[derive(Clone, Debug)]
 pub struct Image {
     octets: [u8; SIZE],
+    /// What `sysUpTime` counts from, milliseconds since 1970.
+    pub(in crate::export) boot: u64,
 }
 
 impl Default for Image {
     fn default() -> Self {
-        Self { octets: [0; SIZE] }
+        Self { octets: [0; SIZE], boot: 0 }
     }
 }
 
@@ -293,6 +304,15 @@ impl Image {
                 let slot = Slot { at: USER + 8 * index as u16, length: 8 };
                 self.put(slot, value.to_be_bytes());
             }
+        }
+        if groups & group::UPTIME != 0 {
+            let since_boot = |at: Timestamp| {
+                let milliseconds = at.milliseconds().saturating_sub(self.boot);
+                u32::try_from(milliseconds).unwrap_or(u32::MAX).to_be_bytes()
+            };
+            let (start, end) = (since_boot(flow.record.first), since_boot(flow.record.last));
+            self.put(uptime::FIRST, start);
+            self.put(uptime::LAST, end);
         }
         if groups & group::EXTRA == 0 {
             return;

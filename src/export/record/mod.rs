@@ -12,7 +12,7 @@ mod template;
 
 pub use image::{Image, Slot, USER, USER_ELEMENTS};
 pub(crate) use image::{
-    change, constant, derived, fragments, headers, layer2, plain, reverse, route,
+    change, constant, derived, fragments, headers, layer2, plain, reverse, route, uptime,
 };
 pub use kind::{Condition, Kind};
 pub use list::List;
@@ -43,6 +43,8 @@ pub mod group {
     pub const REVERSE: u16 = 1 << 6;
     /// User-defined values.
     pub const USER: u16 = 1 << 7;
+    /// Times since the exporter's start, for NetFlow v9.
+    pub const UPTIME: u16 = 1 << 8;
     /// Those that come from the flow's [`crate::meter::flow::Extra`].
     pub const EXTRA: u16 = FRAGMENTS | LAYER2 | ROUTE | CHANGE | REVERSE;
 }
@@ -141,6 +143,11 @@ impl Records {
             ];
             self.templates.push(Template::of_list(self.lists.chain_length, fields));
         }
+    }
+
+    /// What `sysUpTime` counts from from now on, milliseconds since 1970 (NetFlow v9).
+    pub(super) fn set_boot(&mut self, milliseconds: u64) {
+        self.image.boot = milliseconds;
     }
 
     fn next_id(&self) -> u16 {

@@ -3,7 +3,7 @@
 use super::image::{Image, Slot, constant, plain};
 use super::kind::Kind;
 use super::list::{self, List};
-use super::{change, derived, fragments, group, headers, layer2, reverse, route};
+use super::{change, derived, fragments, group, headers, layer2, reverse, route, uptime};
 use crate::export::preset::Field;
 use crate::ipfix::{self, FieldSpecifier};
 use crate::meter::flow::FinishedFlow;
@@ -42,6 +42,7 @@ impl Source {
             (change::END, group::CHANGE),
             (reverse::END, group::REVERSE),
             (constant::END, group::PLAIN),
+            (uptime::END, group::UPTIME),
         ];
         groups.iter().find(|(end, _)| at < *end).map_or(group::USER, |(_, group)| *group)
     }

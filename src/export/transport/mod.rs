@@ -68,6 +68,22 @@ pub enum TransportError {
         /// What is wrong with which.
         problem: String,
     },
+    /// A topic or a directory cannot be used as it is written.
+    #[error("collector {name}: {problem}")]
+    Sink {
+        /// The topic or directory.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// This build lacks what the collector needs.
+    #[error(
+        "collector {scheme}: this sixtap was built without it: build it with the feature \"{scheme}\" (cargo build --release --features {scheme})"
+    )]
+    NotBuilt {
+        /// The scheme, and the cargo feature.
+        scheme: &'static str,
+    },
     /// The file cannot be written.
     #[error("{}: {source}", path.display())]
     File {
@@ -119,7 +135,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    fn add(&mut self, length: usize, tally: Tally) {
+    pub(super) fn add(&mut self, length: usize, tally: Tally) {
         self.messages += 1;
         self.length += length as u64;
         self.tally += tally;

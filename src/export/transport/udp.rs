@@ -75,6 +75,8 @@ pub(crate) struct Udp {
     patient: bool,
     queue: VecDeque<Held>,
     queued: usize,
+    /// Whether messages have a sequence number of IPFIX, to be filled in anew for those that wait.
+    numbered: bool,
     /// Data Records numbered and then refused, modulo 2³²: those behind them in the queue move up by so many.
     missed: u32,
     /// A burst from the queue.
@@ -119,6 +121,7 @@ impl Udp {
                         patient,
                         queue: VecDeque::new(),
                         queued: 0,
+                        numbered: true,
                         missed: 0,
                         scratch: Vec::new(),
                         problem: None,
@@ -133,6 +136,11 @@ impl Udp {
             }
         }
         Err(error(last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into())))
+    }
+
+    /// For messages that are not IPFIX: their octets are left as they are.
+    pub(crate) fn without_numbers(self) -> Self {
+        Self { numbered: false, ..self }
     }
 
     /// Looks up the name of a collector that is away. True if it has moved, and there is a socket to where it is now:
@@ -269,7 +277,10 @@ impl Udp {
             let start = octets.len();
             octets.extend_from_slice(&held.octets);
             // What was refused in the meantime was never sent: the numbers close up.
-            if let Some(number) = octets.get_mut(start + SEQUENCE.start..start + SEQUENCE.end) {
+            if let Some(number) = octets
+                .get_mut(start + SEQUENCE.start..start + SEQUENCE.end)
+                .filter(|_| self.numbered)
+            {
                 let said = number.iter().fold(0, |sum: u32, octet| sum << 8 | u32::from(*octet));
                 let moved = said.wrapping_sub(self.missed.wrapping_sub(held.missed));
                 number.copy_from_slice(&moved.to_be_bytes());

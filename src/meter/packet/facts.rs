@@ -184,7 +184,7 @@ pub struct Outcomes {
     pub inner: u64,
     /// Frames not metered, by [`Reason`].
     pub ignored: [u64; Reason::COUNT],
-    /// Octets on the wire of frames not metered.
+    /// Octets on the wire of frames not metered, but for those without an IP packet (`ignoredOctetTotalCount`).
     pub ignored_octets: u64,
 }
 
@@ -293,7 +293,9 @@ impl Packets {
     /// Counts a frame that is not metered.
     pub(super) fn ignore(&mut self, reason: Reason, octets: u32) {
         self.outcomes.ignored[reason as usize] += 1;
-        self.outcomes.ignored_octets += u64::from(octets);
+        if reason != Reason::NotIp {
+            self.outcomes.ignored_octets += u64::from(octets);
+        }
     }
 }
 
