@@ -306,3 +306,80 @@ fn our_own_stream_is_clean_and_true() {
     }
     assert!(wrong.is_empty(), "{} findings\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// Templates in one file, data in another; records of a trusted probe as the truth.
+#[test]
+fn several_files_are_one_stream_and_records_are_a_truth() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = message(17, 1);
+    // The message's two Sets, each in a message of its own.
+    let at = 16 + usize::from(u16::from_be_bytes([whole[18], whole[19]]));
+    let part = |range: &[u8], sequence: u8| {
+        let mut octets = whole[..16].to_vec();
+        octets[2..4].copy_from_slice(&(16 + range.len() as u16).to_be_bytes());
+        octets[11] = sequence;
+        octets.extend(range);
+        octets
+    };
+    let path = |name: &str, octets: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, octets).unwrap();
+        path
+    };
+    let templates = path("templates.ipfix", &part(&whole[16..at], 0));
+    let data = path("data.ipfix", &part(&whole[at..], 0));
+    let report = |words: &[&str]| -> Value {
+        let out = sixtap(&[&["validate"], words, &["--json", "-"]].concat());
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|error| panic!("{error}: {out:?}"))
+    };
+    assert_eq!(report(&[text(&data)])["summary"]["unreadableDataSets"], 1);
+    let both = report(&[text(&templates), text(&data)]);
+    assert_eq!(both["summary"]["unreadableDataSets"], 0);
+    assert_eq!(both["summary"]["flowRecords"], 1);
+
+    let reference = path("reference.ipfix", &whole);
+    let same = report(&[text(&templates), text(&data), "--against", text(&reference)]);
+    assert_eq!((&same["comparison"]["flowsFound"], &same["failed"]), (&1.into(), &false.into()));
+    let wrong = path("wrong.ipfix", &message(60, 1));
+    let other = report(&[text(&wrong), "--against", text(&reference)]);
+    let elements = other["comparison"]["elements"].as_array().unwrap();
+    let protocol = elements.iter().find(|row| row["element"] == "protocolIdentifier").unwrap();
+    assert_eq!(protocol["wrong"], 1, "{protocol}");
+    // What is live on one side only is refused, by its name.
+    let refused = sixtap(&["validate", text(&data), "--against", "interface:lo"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--against"));
+}
+
+/// Twice the messages may take twice the time, not four times.
+#[test]
+fn time_grows_linearly_with_the_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let stream = |name: &str, messages: u32| {
+        let path = folder.path().join(name);
+        let mut octets = Vec::new();
+        for number in 0..messages {
+            let mut one = message(17, 1);
+            one[8..12].copy_from_slice(&number.to_be_bytes());
+            // Another flow each: the last octets of the source address.
+            let record = one.len() - 70;
+            one[record..record + 4].copy_from_slice(&number.to_be_bytes());
+            octets.extend(one);
+        }
+        std::fs::write(&path, octets).unwrap();
+        path
+    };
+    let took = |path: &Path| {
+        let run = || {
+            let begun = std::time::Instant::now();
+            let out = sixtap(&["validate", text(path), "--json", "-"]);
+            assert!(out.status.code().is_some_and(|code| code < 2), "{out:?}");
+            begun.elapsed()
+        };
+        (0..3).map(|_| run()).min().unwrap()
+    };
+    let few = took(&stream("few.ipfix", 5_000));
+    let many = took(&stream("many.ipfix", 40_000));
+    // Eight times the input; the square would be 64.
+    assert!(many < few * 20, "{few:?} for 5000 messages, {many:?} for 40000");
+}

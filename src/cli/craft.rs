@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +22,7 @@ Examples:
   sixtap craft -i veth0 --only segment-routing,jumbogram
   sixtap craft -w load.pcap --profile imix --packets 5000000 --flows 100000
   sixtap craft -i eth2 --profile small --packets 1000000 --rate 100000
+  sixtap craft -i eth2 --destination-mac 00:00:5e:00:53:fe --destination-prefix fd00:2::   through a router
 
 Default addresses are those for documentation (RFC 3849, RFC 5737, RFC 7042).")]
 pub(crate) struct CraftArgs {
@@ -58,6 +59,15 @@ pub(crate) struct CraftArgs {
     /// Network of all unicast IPv6 addresses, at most 64 bits long.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     prefix: Option<Ipv6Addr>,
+    /// Network of the IPv6 destinations, if another: a router forwards from one to the other.
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    destination_prefix: Option<Ipv6Addr>,
+    /// Network of 256 IPv4 source addresses, of cases.
+    #[arg(long, value_name = "NETWORK", value_parser = network)]
+    source_network: Option<Ipv4Addr>,
+    /// Network of 256 IPv4 destination addresses, of cases.
+    #[arg(long, value_name = "NETWORK", value_parser = network)]
+    destination_network: Option<Ipv4Addr>,
     /// Seed of what is drawn by lot.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
@@ -103,6 +113,14 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A network of 256 addresses: `192.0.2.0/24`, or without the length.
+fn network(text: &str) -> Result<Ipv4Addr, String> {
+    let address: Option<Ipv4Addr> = text.strip_suffix("/24").unwrap_or(text).parse().ok();
+    address
+        .filter(|address| address.octets()[3] == 0)
+        .ok_or_else(|| "not a network of 256 IPv4 addresses, like 192.0.2.0/24".to_owned())
+}
+
 fn exponent(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(exponent) if (0.0..=10.0).contains(&exponent) => Ok(exponent),
@@ -145,6 +163,9 @@ pub(crate) fn run(args: &CraftArgs) -> Result<u8, Failure> {
     plan.source_mac = args.source_mac.unwrap_or(plan.source_mac);
     plan.destination_mac = args.destination_mac.unwrap_or(plan.destination_mac);
     plan.prefix = args.prefix.unwrap_or(plan.prefix);
+    plan.destination_prefix = args.destination_prefix.unwrap_or(plan.prefix);
+    plan.source_network = args.source_network.unwrap_or(plan.source_network);
+    plan.destination_network = args.destination_network.unwrap_or(plan.destination_network);
     if let Some(profile) = args.profile { load(args, profile, &plan) } else { labelled(args, plan) }
 }
 
@@ -396,6 +417,8 @@ mod tests {
         assert_eq!(prefix("2001:db8::"), Ok("2001:db8::".parse().unwrap()));
         assert!(prefix("2001:db8::/65").is_err());
         assert!(prefix("192.0.2.0/24").is_err());
+        assert_eq!(network("203.0.113.0/24"), Ok(Ipv4Addr::new(203, 0, 113, 0)));
+        assert!(network("203.0.113.1").is_err() && network("203.0.0.0/16").is_err());
         assert!(rate("-1").is_err() && rate("inf").is_err() && rate("nan").is_err());
         assert!(exponent("11").is_err());
     }

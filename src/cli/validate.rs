@@ -1,17 +1,18 @@
 //! `sixtap validate EXPORT`: is stuff exported, and is it valid?
 
+pub(super) mod against;
+
 use super::{DONE, FINDINGS, Failure};
-use crate::capture::{CaptureError, Poll, Source as _, pcap};
 use crate::collect::{Input, Limits, Received};
 use crate::validate::finding::Limits as Kept;
 use crate::validate::matching::{self, Gathering};
-use crate::validate::reference::{Metered, Options, Reference};
 use crate::validate::report::{Report, html, json, junit, sarif, terminal};
 use crate::validate::{RULES, Validator, rules};
+use against::{Against, Observed, Observer};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{ErrorKind, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,17 +24,25 @@ Exit status: 0 no error found, 1 errors found, 2 usage, 3 the input cannot be re
 
 Examples:
   sixtap validate export.pcap
+  sixtap validate templates.pcap data.pcap
   sixtap validate flows.ipfix --html report.html
   sixtap validate udp://[::]:4739 --for 60s --json report.json
   sixtap validate export.pcap --against traffic.pcap
+  sixtap validate export.pcap --against reference.ipfix
+  sixtap validate udp://[::]:4739 --against interface:eth1 --for 10m
   sixtap validate old.pcap --compare new.pcap")]
 pub(crate) struct ValidateArgs {
     /// IPFIX file, capture of export (pcap, pcapng), udp://ADDRESS:PORT, tcp://ADDRESS:PORT, or - for standard input.
+    /// Several are read one behind the other: templates may be in one and data in the next.
     #[arg(value_name = "EXPORT", required_unless_present = "rules")]
-    export: Option<String>,
-    /// Hold the records against this capture of the traffic that was metered.
-    #[arg(long, value_name = "TRAFFIC.pcap")]
-    against: Option<PathBuf>,
+    exports: Vec<String>,
+    /// Hold the records against what is true: a capture of the traffic, records of a probe that is trusted (an IPFIX file,
+    /// udp://ADDRESS:PORT, tcp://ADDRESS:PORT), or interface:NAME, whose traffic is metered here meanwhile.
+    #[arg(long, value_name = "TRAFFIC.pcap|REFERENCE.ipfix|interface:NAME")]
+    against: Option<String>,
+    /// With interface:NAME: listen on for so long after the traffic has been observed, for the records still to come.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "65s", requires = "against")]
+    linger: Duration,
     /// Show another export beside this one.
     #[arg(long, value_name = "OTHER")]
     compare: Option<String>,
@@ -128,11 +137,18 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<u8, Failure> {
     if args.rules {
         return list(args.markdown);
     }
-    let Some(export) = &args.export else { return Ok(DONE) };
+    let mut inputs =
+        args.exports.iter().map(|name| Input::open(name)).collect::<Result<Vec<_>, _>>()?;
+    if inputs.len() > 1 && inputs.iter().any(|input| input.local_address().is_some()) {
+        return Err(Failure::usage("validate: an address to listen at must be the only EXPORT"));
+    }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(Failure::environment)?;
     }
+    let against = args.against.as_deref().map(Against::recognise);
+    let observed = matches!(against, Some(Against::Interface(_)));
+    let end = args.duration.map(|duration| Instant::now() + duration);
     let reading = Reading {
         limits: Limits {
             templates: args.max_templates,
@@ -142,31 +158,60 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<u8, Failure> {
             ..Limits::default()
         },
         examples: args.reports.examples,
-        end: args.duration.map(|duration| Instant::now() + duration),
+        end: end.map(|end| if observed { end + args.linger } else { end }),
         stop: &stop,
     };
-    let mut gathering = args.against.as_ref().map(|_| Gathering::default());
-    let mut report = reading.read(&mut Input::open(export)?, gathering.as_mut())?;
-    if let (Some(path), Some(gathering)) = (&args.against, gathering) {
-        hold_against(&mut report, path, gathering)?;
-    }
+    let mut report = match &against {
+        None => reading.read_all(&mut inputs, None)?,
+        Some(against) => {
+            let live = inputs.iter().all(|input| input.local_address().is_some());
+            if against.is_live() && !live {
+                return Err(Failure::usage(
+                    "validate: a live --against needs a live export: udp://ADDRESS:PORT or tcp://ADDRESS:PORT",
+                ));
+            }
+            read_against(&reading, &mut inputs, against, end)?
+        }
+    };
     if let Some(other) = &args.compare {
         report.other = Some(Box::new(reading.read(&mut Input::open(other)?, None)?));
     }
     conclude(&report, &args.reports)
 }
 
-/// Compares what was gathered with the traffic in a capture.
-pub(super) fn hold_against(
-    report: &mut Report,
-    path: &Path,
-    gathering: Gathering,
-) -> Result<(), Failure> {
-    let (metered, damage) = meter(path)?;
-    report.remarks.extend(damage);
+/// Reads an export and holds it against what is true. `end`: when to stop observing live traffic.
+fn read_against(
+    reading: &Reading<'_>,
+    inputs: &mut [Input],
+    against: &Against,
+    end: Option<Instant>,
+) -> Result<Report, Failure> {
+    let observer = Observer::open(against)?;
+    let mut gathering = Gathering::default();
+    if !against.is_live() {
+        let mut report = reading.read_all(inputs, Some(&mut gathering))?;
+        hold_against(&mut report, observer.observe(reading, None, reading.stop)?, gathering);
+        return Ok(report);
+    }
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let observing = scope.spawn(|| observer.observe(reading, end, &done));
+        let report = reading.read_all(inputs, Some(&mut gathering));
+        done.store(true, Ordering::Relaxed);
+        let observed = observing
+            .join()
+            .map_err(|_| Failure::environment("validate: the reference meter failed"))?;
+        let mut report = report?;
+        hold_against(&mut report, observed?, gathering);
+        Ok(report)
+    })
+}
+
+/// Compares what was gathered with what is true.
+pub(super) fn hold_against(report: &mut Report, observed: Observed, gathering: Gathering) {
+    report.remarks.extend(observed.remarks);
     let lost = report.total(|facts| facts.sequence.missing(facts.version));
-    report.compare(matching::compare(gathering, &metered, lost));
-    Ok(())
+    report.compare(matching::compare(gathering, observed.reality, lost));
 }
 
 /// Writes the reports that are asked for and gives the exit status.
@@ -203,6 +248,7 @@ fn print(text: &str) -> Result<u8, Failure> {
 }
 
 /// How an input is read.
+#[derive(Clone, Copy)]
 pub(super) struct Reading<'a> {
     pub(super) limits: Limits,
     /// Examples kept of each finding.
@@ -218,15 +264,42 @@ impl Reading<'_> {
     pub(super) fn read(
         &self,
         input: &mut Input,
+        gathering: Option<&mut Gathering>,
+    ) -> Result<Report, Failure> {
+        self.read_all(std::slice::from_mut(input), gathering)
+    }
+
+    /// Reads inputs one behind the other.
+    fn read_all(
+        &self,
+        inputs: &mut [Input],
         mut gathering: Option<&mut Gathering>,
     ) -> Result<Report, Failure> {
-        if let Some(address) = input.local_address() {
-            eprintln!("sixtap: listening at {address}");
-        }
         let kept = Kept { examples: self.examples.max(1), ..Kept::default() };
         let mut validator = Validator::new(self.limits, kept);
+        for input in &mut *inputs {
+            if let Some(address) = input.local_address() {
+                eprintln!("sixtap: listening at {address}");
+            }
+            self.take(input, &mut validator, gathering.as_deref_mut())?;
+        }
+        let mut report = validator.finish();
+        let names: Vec<&str> = inputs.iter().map(Input::name).collect();
+        report.input = names.join(", ");
+        report.remarks = inputs.iter().flat_map(remarks).collect();
+        Ok(report)
+    }
+
+    /// Gives an input's messages to the validator.
+    fn take(
+        &self,
+        input: &mut Input,
+        validator: &mut Validator,
+        mut gathering: Option<&mut Gathering>,
+    ) -> Result<(), Failure> {
         let (end, stop) = (self.end, self.stop);
-        let bar = progress(input.local_address().is_some());
+        let total = input.progress().map(|(_, total)| total);
+        let bar = progress(input.local_address().is_some(), total);
         let mut wait = Duration::ZERO;
         let mut steps = 0u64;
         while !stop.load(Ordering::Relaxed) {
@@ -237,9 +310,8 @@ impl Reading<'_> {
                 break;
             }
             steps += 1;
-            if steps.is_multiple_of(1024) {
-                bar.set_message(format!("{steps} messages"));
-                bar.tick();
+            if steps.is_multiple_of(1024) && !bar.is_hidden() {
+                show(&bar, input.progress(), &format!("{steps} messages"));
             }
             wait = match input.next(wait)? {
                 None => break,
@@ -268,63 +340,35 @@ impl Reading<'_> {
             };
         }
         bar.finish_and_clear();
-        let mut report = validator.finish();
-        input.name().clone_into(&mut report.input);
-        report.remarks = remarks(input);
-        Ok(report)
+        Ok(())
     }
 }
 
-/// Meters the traffic with the reference meter. Timeouts are as long as they go: a flow is all packets of its key, for
-/// the exporter may cut it where it likes.
-///
-/// A damaged capture is metered as far as it goes, be it no packet at all; the second value says where it ends.
-fn meter(path: &Path) -> Result<(Metered, Option<String>), Failure> {
-    let mut source = pcap::open(path)?;
-    let long = Duration::from_secs(1 << 31);
-    let reassembly = Options::default().reassembly;
-    let options =
-        Options { active: long, idle: long, tcp_end: long, reassembly, ..Options::default() };
-    let mut reference = Reference::new(options);
-    let bar = progress(false);
-    let mut frames = 0u64;
-    let mut damage = None;
-    loop {
-        let poll = source.poll(Duration::ZERO, &mut |batch| {
-            for frame in batch {
-                reference.observe(frame);
-                frames += 1;
-            }
-        });
-        let poll = match poll {
-            Err(error @ CaptureError::Damaged { .. }) => {
-                damage = Some(format!("{error}; {frames} packets before it were metered"));
-                break;
-            }
-            poll => poll?,
-        };
-        if frames.is_multiple_of(1 << 14) {
-            bar.set_message(format!("{frames} packets of the traffic"));
-            bar.tick();
-        }
-        if poll == Poll::End {
-            break;
-        }
-    }
-    bar.finish_and_clear();
-    Ok((reference.finish(), damage))
-}
-
-/// A line on standard error that shows work being done; none where nobody looks.
-fn progress(live: bool) -> ProgressBar {
+/// A bar on standard error that shows how far a long input is read, of how many octets; none where nobody looks.
+fn progress(live: bool, total: Option<u64>) -> ProgressBar {
     if live || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+    let (bar, template) = match total {
+        Some(total) => (
+            ProgressBar::new(total),
+            "{wide_bar} {percent:>3} %  {bytes} of {total_bytes}, {msg}, {eta} to go",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {elapsed} {msg}"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar
+}
+
+/// Moves the bar on.
+fn show(bar: &ProgressBar, progress: Option<(u64, u64)>, message: &str) {
+    bar.set_message(message.to_owned());
+    match progress {
+        Some((done, _)) => bar.set_position(done),
+        None => bar.tick(),
+    }
 }
 
 /// What the reader passed over, in words.
@@ -344,7 +388,7 @@ fn remarks(input: &Input) -> Vec<String> {
         .map(|(count, text)| format!("{count} {text}"))
         .collect();
     if counters.messages == 0 {
-        remarks.push("no export message was found in the input".to_owned());
+        remarks.push(format!("{}: no export message was found", input.name()));
     }
     remarks
 }

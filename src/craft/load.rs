@@ -257,11 +257,11 @@ impl FlowFacts {
         frame[18..20].copy_from_slice(&length.to_be_bytes());
         frame[20] = self.protocol;
         frame[21] = self.hops;
-        let network = u128::from(plan.prefix) >> 64 << 64;
+        let network = |prefix| u128::from(prefix) >> 64 << 64;
         // The number stands in the source, so that no two flows are one by chance.
-        let source = network | u128::from(self.high) << 32 & 0x7fff_ffff_0000_0000;
+        let source = network(plan.prefix) | u128::from(self.high) << 32 & 0x7fff_ffff_0000_0000;
         let source = source | u128::from(self.number as u32);
-        let destination = network | 1 << 63 | u128::from(self.high >> 1);
+        let destination = network(plan.destination_prefix) | 1 << 63 | u128::from(self.high >> 1);
         frame[22..38].copy_from_slice(&source.to_be_bytes());
         frame[38..54].copy_from_slice(&destination.to_be_bytes());
         (54, 22)

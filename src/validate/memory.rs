@@ -10,6 +10,8 @@ use ie_registry::{DataType, Semantics};
 
 const PLACES: usize = 1 << 14;
 
+/// What is remembered of a flow besides its tag. Written for every record, read only where the tag is that of the new one:
+/// the tags stay in the cache, the entries need not.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     key: u64,
@@ -38,6 +40,7 @@ pub enum Pair {
 /// The flows remembered.
 #[derive(Debug, Default)]
 pub struct FlowMemory {
+    tags: Vec<u32>,
     places: Vec<Entry>,
 }
 
@@ -113,9 +116,16 @@ impl FlowMemory {
             packets: record.packet_count()?,
         };
         if self.places.is_empty() {
+            self.tags = vec![0; PLACES];
             self.places = vec![Entry::default(); PLACES];
         }
-        let place = self.places.get_mut((key >> 40) as usize % PLACES)?;
+        let at = (key >> 40) as usize % PLACES;
+        let place = self.places.get_mut(at)?;
+        let tag = self.tags.get_mut(at)?;
+        if std::mem::replace(tag, key as u32) != key as u32 {
+            *place = new;
+            return None;
+        }
         let old = std::mem::replace(place, new);
         if old.key != key {
             return None;

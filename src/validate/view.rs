@@ -356,9 +356,33 @@ pub struct Record<'a> {
     pub number: u32,
     /// systemInitTimeMilliseconds of the session, when an option told it.
     pub system_init: Option<u64>,
+    /// Start and end of the flow, once [`Self::with_times`] has read them: many rules look at them.
+    pub times: (Option<i64>, Option<i64>),
 }
 
 impl<'a> Record<'a> {
+    /// With the times of the flow read.
+    #[inline]
+    #[must_use]
+    pub fn with_times(mut self) -> Self {
+        self.times = (self.read_start(), self.read_end());
+        self
+    }
+
+    /// Start of the flow in nanoseconds since 1970.
+    #[inline]
+    #[must_use]
+    pub const fn flow_start(&self) -> Option<i64> {
+        self.times.0
+    }
+
+    /// End of the flow in nanoseconds since 1970.
+    #[inline]
+    #[must_use]
+    pub const fn flow_end(&self) -> Option<i64> {
+        self.times.1
+    }
+
     /// Octets of the field at `index`.
     #[inline]
     #[must_use]
@@ -437,10 +461,7 @@ impl<'a> Record<'a> {
         Some((source.unwrap_or(0), destination.unwrap_or(0)))
     }
 
-    /// Start of the flow in nanoseconds since 1970.
-    #[inline]
-    #[must_use]
-    pub fn flow_start(&self) -> Option<i64> {
+    fn read_start(&self) -> Option<i64> {
         self.time(
             [Slot::StartMillis, Slot::StartMicros, Slot::StartNanos, Slot::StartSeconds],
             Slot::StartDelta,
@@ -448,10 +469,7 @@ impl<'a> Record<'a> {
         .or_else(|| self.uptime(Slot::StartUptime))
     }
 
-    /// End of the flow in nanoseconds since 1970.
-    #[inline]
-    #[must_use]
-    pub fn flow_end(&self) -> Option<i64> {
+    fn read_end(&self) -> Option<i64> {
         self.time(
             [Slot::EndMillis, Slot::EndMicros, Slot::EndNanos, Slot::EndSeconds],
             Slot::EndDelta,

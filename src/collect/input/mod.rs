@@ -19,6 +19,8 @@ use super::event::Transport;
 use crate::ipfix::Anomaly;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Why an input cannot be opened or read on.
@@ -87,6 +89,8 @@ pub struct Input {
     source: Source,
     counters: InputCounters,
     name: String,
+    /// Octets read of a file, and its size.
+    read: Option<(Arc<AtomicU64>, u64)>,
 }
 
 #[derive(Debug)]
@@ -156,9 +160,14 @@ impl Input {
                 "{name}: {scheme}:// is no input; udp://, tcp://, a file name or - are"
             )));
         } else {
-            stream::open(name)?
+            let (source, read) = stream::open(name)?;
+            return Ok(Self { read, ..Self::of(source, name) });
         };
-        Ok(Self { source, counters: InputCounters::default(), name: name.to_owned() })
+        Ok(Self::of(source, name))
+    }
+
+    fn of(source: Source, name: &str) -> Self {
+        Self { source, counters: InputCounters::default(), name: name.to_owned(), read: None }
     }
 
     /// Reads messages from octets that are not a file of the system: an IPFIX file or a capture.
@@ -170,7 +179,7 @@ impl Input {
         name: &str,
     ) -> Result<Self, InputError> {
         let source = stream::recognise(Box::new(reader), name)?;
-        Ok(Self { source, counters: InputCounters::default(), name: name.to_owned() })
+        Ok(Self::of(source, name))
     }
 
     /// The name it was opened by.
@@ -187,6 +196,19 @@ impl Input {
             Source::Tcp(tcp) => Some(tcp.local()),
             Source::Stream(_) | Source::Capture(_) => None,
         }
+    }
+
+    /// Whether it is a capture of packets.
+    #[must_use]
+    pub const fn is_capture(&self) -> bool {
+        matches!(self.source, Source::Capture(_))
+    }
+
+    /// Of a file: octets read so far, and its size.
+    #[must_use]
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        let (read, size) = self.read.as_ref()?;
+        Some((read.load(Ordering::Relaxed).min(*size), *size))
     }
 
     /// What was read so far.

@@ -8,29 +8,50 @@ use crate::collect::event::Transport;
 use crate::ipfix::{Anomaly, Kind};
 use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Octets read at a time.
 const READ: usize = 64 * 1024;
 
 pub(super) type Reader = Box<dyn Read + Send>;
 
+/// A file that counts what is read of it.
+struct Counted {
+    file: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
+        let octets = self.file.read(room)?;
+        self.read.fetch_add(octets as u64, Ordering::Relaxed);
+        Ok(octets)
+    }
+}
+
+/// How far a file has been read, and its size.
+pub(super) type Progress = (Arc<AtomicU64>, u64);
+
 /// Opens a file, or standard input when `name` is `-`.
-pub(super) fn open(name: &str) -> Result<Source, InputError> {
-    let reader: Reader = if name == "-" {
-        Box::new(std::io::stdin())
-    } else {
-        let file = File::open(name).map_err(|error| match error.kind() {
-            ErrorKind::PermissionDenied => {
-                InputError::Environment(format!("{name}: may not be read by this user"))
-            }
-            _ => InputError::Usage(format!("{name}: cannot be opened: {error}")),
-        })?;
-        if file.metadata().is_ok_and(|kind| kind.is_dir()) {
-            return Err(InputError::Usage(format!("{name}: a directory, not a file of messages")));
+pub(super) fn open(name: &str) -> Result<(Source, Option<Progress>), InputError> {
+    if name == "-" {
+        return Ok((recognise(Box::new(std::io::stdin()), "standard input")?, None));
+    }
+    let file = File::open(name).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => {
+            InputError::Environment(format!("{name}: may not be read by this user"))
         }
-        Box::new(file)
-    };
-    recognise(reader, if name == "-" { "standard input" } else { name })
+        _ => InputError::Usage(format!("{name}: cannot be opened: {error}")),
+    })?;
+    let metadata = file.metadata().ok();
+    if metadata.as_ref().is_some_and(std::fs::Metadata::is_dir) {
+        return Err(InputError::Usage(format!("{name}: a directory, not a file of messages")));
+    }
+    let size = metadata.filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    let read = Arc::new(AtomicU64::new(0));
+    let source = recognise(Box::new(Counted { file, read: Arc::clone(&read) }), name)?;
+    Ok((source, size.map(|size| (read, size))))
 }
 
 /// Finds out by the first octets what `reader` holds.

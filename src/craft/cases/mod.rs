@@ -31,8 +31,10 @@ pub struct Plan {
     pub source_mac: [u8; 6],
     /// Destination of the Ethernet frames, but of multicast.
     pub destination_mac: [u8; 6],
-    /// Network of all unicast IPv6 addresses; the lower 32 bits are the case's.
+    /// Network of the unicast IPv6 addresses; the lower 32 bits are the case's.
     pub prefix: Ipv6Addr,
+    /// Network of the IPv6 destinations.
+    pub destination_prefix: Ipv6Addr,
     /// Network of the IPv4 sources; the last octet is the case's.
     pub source_network: Ipv4Addr,
     /// Network of the IPv4 destinations; the last octet is the case's.
@@ -50,6 +52,7 @@ impl Default for Plan {
             source_mac: [0x00, 0x00, 0x5e, 0x00, 0x53, 0x01],
             destination_mac: [0x00, 0x00, 0x5e, 0x00, 0x53, 0x02],
             prefix: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
+            destination_prefix: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
             source_network: Ipv4Addr::new(192, 0, 2, 0),
             destination_network: Ipv4Addr::new(198, 51, 100, 0),
             seed: 1,

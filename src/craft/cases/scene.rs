@@ -76,17 +76,18 @@ impl<'p> Scene<'p> {
         }
     }
 
-    /// A unicast IPv6 address of this case.
+    /// A unicast IPv6 address of this case. Host 2 is where its packets go to.
     pub(super) fn address6(&self, host: u16) -> Ipv6Addr {
         let low = u128::from(self.number) << 16 | u128::from(host);
-        Ipv6Addr::from(u128::from(self.plan.prefix) | low)
+        let network = if host == 2 { self.plan.destination_prefix } else { self.plan.prefix };
+        Ipv6Addr::from(u128::from(network) | low)
     }
 
-    /// A unicast IPv6 address of the prefix drawn by lot, of no case.
+    /// A unicast IPv6 address of the destinations' prefix drawn by lot, of no case.
     /// `number`, below 1024, keeps addresses apart.
     pub(super) fn address_by_lot(&mut self, number: usize) -> Ipv6Addr {
         let low = 0x8000_0000 | self.random.below(1 << 21) << 10 | number as u64;
-        Ipv6Addr::from(u128::from(self.plan.prefix) | u128::from(low))
+        Ipv6Addr::from(u128::from(self.plan.destination_prefix) | u128::from(low))
     }
 
     pub(super) fn source4(&self) -> Ipv4Addr {

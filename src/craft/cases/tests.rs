@@ -101,6 +101,7 @@ fn a_case_is_the_same_alone_and_among_all() {
 fn addresses_can_be_chosen() {
     let plan = Plan {
         prefix: "fd00:1:2:3::".parse().unwrap(),
+        destination_prefix: "fd00:1:2:3::".parse().unwrap(),
         source_mac: [2; 6],
         destination_mac: [4; 6],
         ..Plan::default()

@@ -4,7 +4,8 @@
 //!
 //! Must stay true: the number of keys is bounded, records of keys beyond the bound are counted; nothing here judges.
 
-use crate::collect::{Event, Record as Collected};
+use super::reality::Known;
+use crate::collect::{Event, Record as Collected, Version};
 use crate::ipfix::Template;
 use crate::validate::view::{Message, Record, Slot, Span, View};
 use std::collections::HashMap;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 
 /// Keys remembered at most.
 const KEYS: usize = 4_000_000;
+/// Templates remembered with what is looked up in them.
+const VIEWS: usize = 4096;
 /// Different values of an element kept of a flow.
 const VALUES: usize = 8;
 
@@ -110,12 +113,20 @@ pub struct Key {
 }
 
 /// The values of one element over the records of a flow.
-#[derive(Clone, Debug, Default)]
-pub struct Values {
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a> {
     /// Of the record that starts first.
     pub first: u128,
+    what: What,
+    others: &'a [(What, u64)],
+}
+
+impl Values<'_> {
     /// Different values, as far as kept.
-    pub all: Vec<u128>,
+    pub fn all(&self) -> impl Iterator<Item = u128> + '_ {
+        let others = self.others.iter().filter(|(what, _)| *what == self.what);
+        std::iter::once(self.first).chain(others.map(|&(_, value)| value.into()))
+    }
 }
 
 /// What was said of one flow.
@@ -135,8 +146,12 @@ pub struct Exported {
     pub end: Option<i64>,
     /// Whether times are in whole seconds.
     pub coarse: bool,
-    /// Values by element.
-    pub values: Vec<(What, Values)>,
+    /// Elements that its records carry. Most flows share this list, the template's.
+    shape: Arc<[What]>,
+    /// Their values in the record that starts first.
+    firsts: Box<[u64]>,
+    /// Different values of other records.
+    others: Vec<(What, u64)>,
     /// The template of the first record.
     pub template: u16,
     /// Session and message of the first record.
@@ -150,15 +165,46 @@ pub struct Exported {
 impl Exported {
     /// Values of an element.
     #[must_use]
-    pub fn values(&self, what: What) -> Option<&Values> {
-        self.values.iter().find(|(known, _)| *known == what).map(|(_, values)| values)
+    pub fn values(&self, what: What) -> Option<Values<'_>> {
+        let at = self.shape.iter().position(|&known| known == what)?;
+        let first = (*self.firsts.get(at)?).into();
+        Some(Values { first, what, others: &self.others })
+    }
+
+    /// Adds a value of a further record; `earlier`: it starts before all others.
+    fn note(&mut self, what: What, value: u64, earlier: bool) {
+        let Some(at) = self.shape.iter().position(|&known| known == what) else {
+            self.shape = self.shape.iter().copied().chain([what]).collect();
+            self.firsts = self.firsts.iter().copied().chain([value]).collect();
+            return;
+        };
+        let Some(first) = self.firsts.get_mut(at) else { return };
+        let other = if earlier { std::mem::replace(first, value) } else { value };
+        let same = self.others.iter().filter(|(known, _)| *known == what);
+        if other != *first
+            && same.clone().count() < VALUES - 1
+            && !same.clone().any(|&(_, known)| known == other)
+        {
+            self.others.push((what, other));
+        }
     }
 }
 
+/// A template with what is looked up in its records.
+#[derive(Debug)]
+struct Compiled {
+    /// Kept, so that its address stays its own.
+    _template: Arc<Template>,
+    view: View,
+    shape: Arc<[What]>,
+    fields: Box<[usize]>,
+}
+
 /// Gathers records.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gathering {
-    views: HashMap<*const Template, (Arc<Template>, View)>,
+    views: HashMap<*const Template, Compiled>,
+    carried: Known,
     flows: HashMap<(Key, bool), Exported>,
     /// Flow records taken.
     pub records: u64,
@@ -174,14 +220,68 @@ pub struct Gathering {
     messages: u64,
 }
 
+impl Default for Gathering {
+    fn default() -> Self {
+        Self {
+            views: HashMap::new(),
+            carried: Known::NOTHING,
+            flows: HashMap::new(),
+            records: 0,
+            biflows: 0,
+            left_out: 0,
+            sampling: None,
+            inits: HashMap::new(),
+            spans: Vec::new(),
+            messages: 0,
+        }
+    }
+}
+
 impl Gathering {
     /// Takes an event of the collector.
     pub fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Message(_) => self.messages += 1,
             Event::Record(record) => self.record(record),
+            Event::Template { message, template, .. } => {
+                self.compile(message.version, template);
+            }
             _ => {}
         }
+    }
+
+    /// Elements that any template of flows carries.
+    #[must_use]
+    pub const fn carried(&self) -> Known {
+        self.carried
+    }
+
+    /// The template with what is looked up in it.
+    fn compile(&mut self, version: Version, template: &Arc<Template>) {
+        let address = Arc::as_ptr(template);
+        if self.views.contains_key(&address) {
+            return;
+        }
+        if self.views.len() >= VIEWS {
+            // An exporter that defines its templates anew all the time. What is in use comes back.
+            self.views.clear();
+        }
+        let scopes = usize::from(template.scope_count());
+        let fields = template.fields().to_vec();
+        let view = View::new(version, template.id(), fields, scopes, template.is_options());
+        let carried =
+            ELEMENTS.iter().filter_map(|&(what, slot, _)| Some((what, view.field(slot)?)));
+        let (shape, fields): (Vec<What>, Vec<usize>) = carried.unzip();
+        if view.is_flow() {
+            self.carried = self.carried.with(&shape);
+        }
+        let compiled = Compiled {
+            _template: Arc::clone(template),
+            view,
+            shape: shape.into(),
+            fields: fields.into(),
+        };
+        self.views.insert(address, compiled);
     }
 
     /// All flows, in order of their keys.
@@ -193,17 +293,11 @@ impl Gathering {
     }
 
     fn record(&mut self, collected: &Collected<'_>) {
-        let Self { views, spans, .. } = self;
         let template = collected.template;
-        let (_, view) = views.entry(Arc::as_ptr(template)).or_insert_with(|| {
-            let scopes = usize::from(template.scope_count());
-            let fields = template.fields().to_vec();
-            let version = collected.message.version;
-            (
-                Arc::clone(template),
-                View::new(version, template.id(), fields, scopes, template.is_options()),
-            )
-        });
+        self.compile(collected.message.version, template);
+        let Self { views, spans, .. } = self;
+        let Some(compiled) = views.get(&Arc::as_ptr(template)) else { return };
+        let view = &compiled.view;
         spans.clear();
         spans.extend(collected.fields().map(|field| Span {
             start: (field.offset - collected.octets.offset) as u32,
@@ -232,7 +326,9 @@ impl Gathering {
             set: 0,
             number: 0,
             system_init: self.inits.get(&domain).copied(),
-        };
+            times: (None, None),
+        }
+        .with_times();
         if view.options {
             self.sampling = sampling(&record).or(self.sampling);
             if let Some(init) =
@@ -256,7 +352,9 @@ impl Gathering {
             self.biflows += 1;
             let octets = record.unsigned(Slot::ReverseOctetDelta).unwrap_or(0);
             let flags = record.unsigned(Slot::ReverseTcpFlags);
-            let mut half = Exported {
+            let (shape, firsts): (Vec<What>, Vec<u64>) =
+                flags.map(|flags| (What::TcpFlags, flags)).into_iter().unzip();
+            let half = Exported {
                 key: turned(&key),
                 records: 1,
                 packets,
@@ -264,18 +362,17 @@ impl Gathering {
                 start: None,
                 end: None,
                 coarse: false,
-                values: Vec::new(),
+                shape: shape.into(),
+                firsts: firsts.into(),
+                others: Vec::new(),
                 template: record.view.template,
                 place,
                 reverse: true,
                 both: true,
             };
-            half.values.extend(flags.map(|flags| {
-                (What::TcpFlags, Values { first: flags.into(), all: vec![flags.into()] })
-            }));
             add(&mut self.flows, half, &mut self.left_out);
         }
-        let flow = exported(&record, key, place);
+        let flow = exported(&record, compiled, key, place);
         add(&mut self.flows, flow, &mut self.left_out);
     }
 }
@@ -304,27 +401,13 @@ fn join(known: &mut Exported, new: Exported) {
     known.end = known.end.into_iter().chain(new.end).max();
     known.coarse |= new.coarse;
     known.both |= new.both;
-    for (what, values) in new.values {
-        let Some((_, old)) = known.values.iter_mut().find(|(known, _)| *known == what) else {
-            known.values.push((what, values));
-            continue;
-        };
-        if earlier {
-            old.first = values.first;
-        }
-        for value in values.all {
-            if old.all.len() < VALUES && !old.all.contains(&value) {
-                old.all.push(value);
-            }
-        }
+    for (&what, &value) in new.shape.iter().zip(&new.firsts) {
+        known.note(what, value, earlier);
     }
 }
 
-fn exported(record: &Record<'_>, key: Key, place: (u32, u64)) -> Exported {
-    let values = ELEMENTS.iter().filter_map(|&(what, slot, _)| {
-        let value = wide(record.octets_of(slot)?)?;
-        Some((what, Values { first: value, all: vec![value] }))
-    });
+fn exported(record: &Record<'_>, compiled: &Compiled, key: Key, place: (u32, u64)) -> Exported {
+    let values = compiled.fields.iter().map(|&index| wide(record.field(index)));
     let coarse = record.view.has(Slot::StartSeconds) && !record.view.has(Slot::StartMillis);
     Exported {
         key,
@@ -334,7 +417,9 @@ fn exported(record: &Record<'_>, key: Key, place: (u32, u64)) -> Exported {
         start: record.flow_start(),
         end: record.flow_end(),
         coarse,
-        values: values.collect(),
+        shape: Arc::clone(&compiled.shape),
+        firsts: values.collect(),
+        others: Vec::new(),
         template: record.view.template,
         place,
         reverse: false,
@@ -342,16 +427,13 @@ fn exported(record: &Record<'_>, key: Key, place: (u32, u64)) -> Exported {
     }
 }
 
-/// Octets as a number; all ones if they do not fit into 128 bits.
-fn wide(octets: &[u8]) -> Option<u128> {
-    if octets.is_empty() {
-        return None;
-    }
-    let (upper, lower) = octets.split_at(octets.len().saturating_sub(16));
+/// Octets as a number; all ones if they do not fit into 64 bits.
+fn wide(octets: &[u8]) -> u64 {
+    let (upper, lower) = octets.split_at(octets.len().saturating_sub(8));
     if upper.iter().any(|&octet| octet != 0) {
-        return Some(u128::MAX);
+        return u64::MAX;
     }
-    Some(lower.iter().fold(0, |value, &octet| value << 8 | u128::from(octet)))
+    lower.iter().fold(0, |value, &octet| value << 8 | u64::from(octet))
 }
 
 fn turned(key: &Key) -> Key {

@@ -49,8 +49,8 @@ pub(super) fn judge(
     let Some(values) = one.values(what) else { return Nothing };
     let said = values.first;
     match what {
-        What::FlowLabel => label(truth, values, one),
-        What::Class => class(truth, values, one),
+        What::FlowLabel => label(truth, &values, one),
+        What::Class => class(truth, &values, one),
         What::Dscp => {
             first_value(truth.class.map(|class| u128::from(class >> 2)), said, one, |_| false)
         }
@@ -73,7 +73,7 @@ pub(super) fn judge(
         What::FragmentId => fragment_id(truth, said, one),
         What::FragmentOffset => fragment_offset(truth, said, one),
         What::FragmentFlags => fragment_flags(truth, said, one),
-        What::Ttl => ttl(truth, values, one),
+        What::Ttl => ttl(truth, &values, one),
         What::MinimumTtl => {
             plain(truth.hop_limits.first().map(|&v| v.into()), said, one.records, |_| None)
         }
@@ -135,7 +135,7 @@ fn first_value(
     Wrong(if said == 0 { "always or wrongly zero" } else { "another value" }, shown)
 }
 
-fn label(truth: &Truth, values: &Values, one: &Exported) -> Outcome {
+fn label(truth: &Truth, values: &Values<'_>, one: &Exported) -> Outcome {
     let (Some(label), Some(class)) = (truth.label, truth.class) else {
         return if truth.is_ipv6() || values.first == 0 {
             Nothing
@@ -170,7 +170,7 @@ fn label(truth: &Truth, values: &Values, one: &Exported) -> Outcome {
     )
 }
 
-fn class(truth: &Truth, values: &Values, one: &Exported) -> Outcome {
+fn class(truth: &Truth, values: &Values<'_>, one: &Exported) -> Outcome {
     let Some(class) = truth.class else { return Nothing };
     let said = values.first;
     let (class, label) = (u128::from(class), u128::from(truth.label.unwrap_or(0)));
@@ -406,7 +406,7 @@ fn fragment_flags(truth: &Truth, said: u128, one: &Exported) -> Outcome {
     })
 }
 
-fn ttl(truth: &Truth, values: &Values, one: &Exported) -> Outcome {
+fn ttl(truth: &Truth, values: &Values<'_>, one: &Exported) -> Outcome {
     let said = values.first;
     let first = u128::from(truth.hop_limit);
     if said == first {
@@ -434,9 +434,9 @@ fn ttl(truth: &Truth, values: &Values, one: &Exported) -> Outcome {
 }
 
 fn tcp_flags(truth: &Truth, all: &[&Exported], one: &Exported) -> Outcome {
+    let said = all.iter().filter_map(|one| one.values(What::TcpFlags));
     let said =
-        all.iter().filter_map(|one| one.values(What::TcpFlags)).flat_map(|values| &values.all);
-    let said = said.fold(0, |sum, value| sum | value);
+        said.flat_map(|values| values.all().collect::<Vec<_>>()).fold(0, |sum, value| sum | value);
     if truth.protocol != 6 {
         return if said == 0 {
             Nothing
@@ -449,10 +449,9 @@ fn tcp_flags(truth: &Truth, all: &[&Exported], one: &Exported) -> Outcome {
     }
     let flags = u128::from(truth.tcp_flags);
     // One octet cannot tell more than eight flags.
-    let octet = one
-        .values(What::TcpFlags)
-        .is_some_and(|values| values.all.iter().all(|&value| value < 0x100))
-        && said < 0x100;
+    let octet =
+        one.values(What::TcpFlags).is_some_and(|values| values.all().all(|value| value < 0x100))
+            && said < 0x100;
     let due = if octet { flags & 0xff } else { flags };
     if said == due {
         return Right;
@@ -493,7 +492,7 @@ fn octets(truth: &Truth, all: &[&Exported]) -> Outcome {
         match said.cast_signed() - truth.octets.cast_signed() {
             more if more == 14 * packets.cast_signed() => "Ethernet header included",
             more if more == 18 * packets.cast_signed() => "Ethernet and VLAN headers included",
-            more if more == 4 * packets.cast_signed() || more == 8 * packets.cast_signed() => {
+            more if [4, 8, 12].iter().any(|tags| more == tags * packets.cast_signed()) => {
                 "VLAN tags included"
             }
             _ if said == truth.layer_two => "the frames' octets",

@@ -1,6 +1,6 @@
 //! Records against true flows: which flows are missing, which were invented, and which values are wrong, and how.
 //!
-//! Comes in: what was exported ([`Gathering`]) and what the reference meter saw of the same traffic ([`Metered`]).
+//! Comes in: what was exported ([`Gathering`]) and what is true of the same traffic ([`Reality`]).
 //! Goes out: a [`Comparison`].
 //!
 //! ```text
@@ -12,20 +12,23 @@
 //!
 //! An exporter may cut flows in time where it likes: all records of a key are held together against all packets of
 //! the key. Its clock may be off: the median of the differences is taken off. It may sample: then counts, times and
-//! flags prove nothing. Messages may be lost: as many records as sequence numbers miss are no fault.
+//! flags prove nothing. Messages may be lost: as many records as sequence numbers miss are no fault. Where the traffic
+//! was observed only for a time, flows that reach over its edges are not judged by counts and times.
 
 mod exported;
 mod judge;
+mod reality;
 #[cfg(test)]
 mod tests;
 mod truth;
 
 pub use exported::{ELEMENTS, Exported, Gathering, What};
 pub use judge::{Allowance, Outcome};
+pub use reality::{Known, Reality};
 pub use truth::Truth;
 
 use super::coverage::Compared;
-use super::reference::{Metered, Ports};
+use super::reference::Ports;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -112,6 +115,8 @@ pub struct Comparison {
     pub missing: BTreeMap<String, Kind>,
     /// Records without a true flow, by protocol.
     pub extra: BTreeMap<String, Kind>,
+    /// Flows and records that reach over the edges of the time in which the traffic was observed.
+    pub edge: u64,
     /// Element by element.
     pub elements: Vec<ElementRow>,
 }
@@ -121,29 +126,35 @@ struct Match {
     truth: Truth,
     records: Vec<usize>,
     parts: usize,
+    /// Whether it is only a part of a flow: it reaches over the edge of what was observed.
+    partial: bool,
 }
 
 type Pair = (IpAddr, IpAddr);
+type TrueKey = (IpAddr, IpAddr, u8, Ports);
+
+/// Open flows of a pair of addresses that a record without a flow of its key is held against.
+const FITTED: usize = 256;
+/// Nanoseconds by which a flow may reach over the edge of the time observed: clocks differ, and sending takes time.
+const EDGE: i64 = 1_000_000_000;
 
 struct Matching {
     exported: Vec<Exported>,
     taken: Vec<bool>,
     matches: Vec<Match>,
-    /// Matches of each pair of addresses.
+    /// The match of each key.
+    keys: HashMap<TrueKey, usize>,
+    /// Matches of each pair of addresses; from step 3 on those that are still open.
     pairs: HashMap<Pair, Vec<usize>>,
     merged: u64,
 }
 
 /// Compares. `lost`: records missing by sequence number.
 #[must_use]
-pub fn compare(gathering: Gathering, metered: &Metered, lost: u64) -> Comparison {
+pub fn compare(gathering: Gathering, reality: Reality, lost: u64) -> Comparison {
     let mut comparison = Comparison {
-        frames: metered.frames,
-        unmetered: metered
-            .unmetered
-            .iter()
-            .map(|(reason, &count)| (reason.name().to_owned(), count))
-            .collect(),
+        frames: reality.frames,
+        unmetered: reality.unmetered,
         records: gathering.records,
         biflows: gathering.biflows,
         left_out: gathering.left_out,
@@ -151,20 +162,22 @@ pub fn compare(gathering: Gathering, metered: &Metered, lost: u64) -> Comparison
         lost,
         ..Comparison::default()
     };
-    let mut matching = Matching::new(gathering.flows(), metered);
+    let mut matching = Matching::new(gathering.flows(), reality.flows);
     matching.same_key();
     matching.merged_icmp();
     matching.same_addresses();
-    comparison.take(&matching);
+    if let Some(window) = reality.window {
+        matching.mark_partial(window);
+    }
+    comparison.take(&matching, reality.window);
     comparison
 }
 
 impl Matching {
-    fn new(exported: Vec<Exported>, metered: &Metered) -> Self {
-        let mut keys: HashMap<(IpAddr, IpAddr, u8, Ports), usize> = HashMap::new();
+    fn new(exported: Vec<Exported>, flows: Vec<Truth>) -> Self {
+        let mut keys: HashMap<TrueKey, usize> = HashMap::new();
         let mut matches: Vec<Match> = Vec::new();
-        for flow in metered.flows.iter().filter(|flow| flow.key.level == 0) {
-            let truth = Truth::of(flow);
+        for truth in flows {
             // An exporter has nothing but zero for all of these.
             let ports = match truth.ports {
                 Ports::Known(0, 0) | Ports::Unknown => Ports::None,
@@ -175,7 +188,7 @@ impl Matching {
                 Some(known) => known.truth.join(&truth),
                 None => {
                     keys.insert(key, matches.len());
-                    matches.push(Match { truth, records: Vec::new(), parts: 1 });
+                    matches.push(Match { truth, records: Vec::new(), parts: 1, partial: false });
                 }
             }
         }
@@ -183,7 +196,16 @@ impl Matching {
         for (index, one) in matches.iter().enumerate() {
             pairs.entry((one.truth.source, one.truth.destination)).or_default().push(index);
         }
-        Self { taken: vec![false; exported.len()], exported, matches, pairs, merged: 0 }
+        Self { taken: vec![false; exported.len()], exported, matches, keys, pairs, merged: 0 }
+    }
+
+    /// Records that begin before the traffic was observed, or end after, tell more than the truth knows of.
+    fn mark_partial(&mut self, window: (i64, i64)) {
+        let exported = &self.exported;
+        for one in &mut self.matches {
+            let records = one.records.iter().filter_map(|&index| exported.get(index));
+            one.partial = records.clone().any(|said| reaches_over(said, window));
+        }
     }
 
     /// Matches of the same addresses.
@@ -202,21 +224,14 @@ impl Matching {
     /// Step 1.
     fn same_key(&mut self) {
         for index in 0..self.exported.len() {
-            let Some(said) = self.exported.get(index).map(|one| one.key.clone()) else { continue };
-            let fits = |&&at: &&usize| {
-                self.matches.get(at).is_some_and(|one| {
-                    let truth = &one.truth;
-                    Some(truth.protocol) == said.protocol
-                        && match truth.ports {
-                            Ports::Known(from, to) => said.ports == (from, to),
-                            Ports::Icmp(kind, code) => {
-                                said.icmp == u16::from(kind) << 8 | u16::from(code)
-                            }
-                            Ports::None | Ports::Unknown => said.ports == (0, 0),
-                        }
-                })
-            };
-            let found = self.candidates(index).iter().find(fits).copied();
+            let Some(said) = self.exported.get(index).map(|one| &one.key) else { continue };
+            let Some(protocol) = said.protocol else { continue };
+            let find =
+                |ports| self.keys.get(&(said.source, said.destination, protocol, ports)).copied();
+            let icmp = || find(Ports::Icmp((said.icmp >> 8) as u8, said.icmp as u8));
+            let found = (matches!(protocol, 1 | 58).then(icmp).flatten())
+                .or_else(|| find(Ports::Known(said.ports.0, said.ports.1)))
+                .or_else(|| (said.ports == (0, 0)).then(|| find(Ports::None)).flatten());
             if let Some(at) = found {
                 self.join(index, at);
             }
@@ -280,6 +295,12 @@ impl Matching {
 
     /// Steps 3 and 4, the best fits first.
     fn same_addresses(&mut self) {
+        let matches = &self.matches;
+        let open = |at: &usize| matches.get(*at).is_some_and(|one| self.is_open(one));
+        let pairs: HashMap<Pair, Vec<usize>> = (self.pairs.iter())
+            .map(|(&pair, all)| (pair, all.iter().copied().filter(open).collect()))
+            .collect();
+        self.pairs = pairs;
         for least in [6, 4, 2] {
             for index in 0..self.exported.len() {
                 let Some(said) = self
@@ -292,15 +313,26 @@ impl Matching {
                 let best = self
                     .candidates(index)
                     .iter()
+                    .take(FITTED)
                     .filter_map(|&at| Some((self.fit(said, self.matches.get(at)?)?, at)))
                     .max_by_key(|&(fit, at)| (fit, std::cmp::Reverse(at)));
                 if let Some((fit, at)) = best
                     && fit >= least
                 {
+                    let pair = (said.key.source, said.key.destination);
                     self.join(index, at);
+                    let closed = self.matches.get(at).is_none_or(|one| !self.is_open(one));
+                    if closed && let Some(all) = self.pairs.get_mut(&pair) {
+                        all.retain(|&other| other != at);
+                    }
                 }
             }
         }
+    }
+
+    /// Whether a further record can be of the flow.
+    fn is_open(&self, one: &Match) -> bool {
+        one.parts > 0 && (one.records.is_empty() || one.truth.fragments && self.open(one) > 0)
     }
 
     /// How well a record fits a flow of the same addresses; `None` if it cannot be of it.
@@ -335,6 +367,12 @@ impl Matching {
     }
 }
 
+/// Whether the records tell of a time in which the traffic was not observed.
+fn reaches_over(said: &Exported, (from, to): (i64, i64)) -> bool {
+    said.start.is_some_and(|start| start < from + EDGE)
+        || said.end.is_some_and(|end| end > to - EDGE)
+}
+
 /// The value in the middle.
 fn median(mut values: Vec<i64>) -> Option<i64> {
     let middle = values.len() / 2;
@@ -345,7 +383,7 @@ fn median(mut values: Vec<i64>) -> Option<i64> {
 }
 
 impl Comparison {
-    fn take(&mut self, matching: &Matching) {
+    fn take(&mut self, matching: &Matching, window: Option<(i64, i64)>) {
         let live = || matching.matches.iter().filter(|one| one.parts > 0);
         let groups = |one: &Match| -> Vec<&Exported> {
             one.records.iter().filter_map(|&index| matching.exported.get(index)).collect()
@@ -372,11 +410,18 @@ impl Comparison {
         for one in live() {
             let all = groups(one);
             if all.is_empty() {
+                // The record may still be to come.
+                if window.is_some_and(|(_, end)| one.truth.last.cast_signed() > end - EDGE) {
+                    self.edge += one.parts as u64;
+                    continue;
+                }
                 let kind = self.missing.entry(one.truth.kind().to_owned()).or_default();
                 kind.count(one.truth.packets, one.truth.octets, || one.truth.show());
                 continue;
             }
             self.found += one.parts as u64;
+            self.edge += u64::from(one.partial);
+            let allow = Allowance { sampled: allow.sampled || one.partial, ..allow };
             self.split += u64::from(all.iter().map(|said| said.records).sum::<u64>() > 1);
             for &(what, _, name) in ELEMENTS {
                 judge_element(&mut rows, what, name, &one.truth, &all, allow);
@@ -384,6 +429,10 @@ impl Comparison {
         }
         for (said, _) in matching.exported.iter().zip(&matching.taken).filter(|(_, taken)| !**taken)
         {
+            if window.is_some_and(|window| reaches_over(said, window)) {
+                self.edge += 1;
+                continue;
+            }
             let protocol = said
                 .key
                 .protocol
@@ -555,6 +604,12 @@ impl Comparison {
                 format!("{name}: {} of no packets; {}", plural(kind.flows, "flow"), kind.example),
             );
         }
+        if self.edge > 0 {
+            line(
+                "edge",
+                format!("{} over the edge of the time observed", plural(self.edge, "flow")),
+            );
+        }
         if self.left_out > 0 {
             line("left out", plural(self.left_out, "record"));
         }
@@ -603,6 +658,7 @@ impl Comparison {
             "samplingDeclared": self.sampling.0,
             "samplingSeen": self.sampling.1,
             "recordsLostBySequenceNumber": self.lost,
+            "flowsOverTheEdge": self.edge,
             "missing": kinds(&self.missing),
             "extra": kinds(&self.extra),
             "elements": elements.collect::<Vec<_>>(),
@@ -632,6 +688,9 @@ fn judge_element(
     all: &[&Exported],
     allow: Allowance,
 ) {
+    if !truth.known.has(what) {
+        return;
+    }
     let mut right = false;
     let mut wrong = None;
     for one in all.iter().filter(|one| one.values(what).is_some()) {

@@ -4,7 +4,7 @@ use super::*;
 use crate::capture::{Frame, LinkType, Timestamp};
 use crate::validate::builder::{EXPORT, Spec, Stream, v6, with, without};
 use crate::validate::finding::Limits as Kept;
-use crate::validate::reference::{Options, Reference};
+use crate::validate::reference::{Metered, Options, Reference};
 use crate::validate::stream::Validator;
 use std::time::Duration;
 
@@ -52,12 +52,16 @@ fn metered(frames: &[Vec<u8>]) -> Metered {
 }
 
 fn compared(stream: &Stream, metered: &Metered) -> Comparison {
+    compare(gathered(stream), Reality::of_traffic(metered.clone()), 0)
+}
+
+fn gathered(stream: &Stream) -> Gathering {
     let mut validator = Validator::new(crate::collect::Limits::default(), Kept::default());
     let mut gathering = Gathering::default();
     for (transport, octets) in &stream.messages {
         validator.message_with(transport, octets, &mut |event| gathering.event(event));
     }
-    compare(gathering, metered, 0)
+    gathering
 }
 
 /// A template without what is not asked about.
@@ -261,4 +265,75 @@ fn the_reverse_half_of_a_biflow_is_a_flow() {
     let comparison = compared(&stream, &traffic);
     assert_eq!((comparison.flows, comparison.found, comparison.biflows), (2, 2, 1));
     assert_eq!(comparison.truth, comparison.said);
+}
+
+#[test]
+fn records_of_a_trusted_probe_are_truth_too() {
+    let against = |change: &[(u16, u128)]| {
+        let reference = told(&specs(), &[&truth()]);
+        let tested = told(&specs(), &[&but(change)]);
+        compare(gathered(&tested), Reality::of_records(gathered(&reference)), 0)
+    };
+    let right = against(&[]);
+    assert!(!right.failed(), "{right:#?}");
+    assert_eq!((right.flows, right.found, right.frames), (1, 1, 3));
+    assert!(right.elements.len() >= 9, "{:#?}", right.elements);
+    assert_eq!(mistakes(&against(&[(5, 0)]), "ipClassOfService"), ["always or wrongly zero"]);
+    assert_eq!(
+        mistakes(&against(&[(31, u128::from(LABEL) | 8 << 20)]), "flowLabelIPv6"),
+        ["the upper 4 bits are the lower half of the traffic class"]
+    );
+    assert_eq!(mistakes(&against(&[(2, 2)]), "packetDeltaCount"), ["packets are missing"]);
+}
+
+#[test]
+fn what_a_reference_does_not_tell_is_not_judged() {
+    let reference = told(&without(specs(), &[31, 192]), &[&truth()]);
+    let tested = told(&specs(), &[&but(&[(31, 7), (192, 9)])]);
+    let comparison = compare(gathered(&tested), Reality::of_records(gathered(&reference)), 0);
+    assert!(!comparison.failed(), "{:#?}", comparison.elements);
+    assert!(comparison.elements.iter().all(|row| row.name != "flowLabelIPv6"));
+}
+
+#[test]
+fn flows_over_the_edge_of_what_was_observed_are_not_counted_against() {
+    let begin = (BEGIN * 1_000_000).cast_signed();
+    let traffic = metered(&[packet(17, &udp(1000, 100)), packet(17, &udp(2000, 100))]);
+    let mut reality = Reality::of_traffic(traffic.clone());
+    // Of the first flow a packet came before; the record of the second is still to come.
+    let early = but(&[(1, 296), (2, 2), (152, u128::from(BEGIN) - 5000), (153, BEGIN.into())]);
+    let stream = told(&specs(), &[&early]);
+    let all = compare(gathered(&stream), reality.clone(), 0);
+    assert!(all.failed() && all.missing_flows() == 1);
+    reality.window = Some((begin - 1_000_000_000, begin + 1_500_000_000));
+    let seen = compare(gathered(&stream), reality, 0);
+    assert!(!seen.failed(), "{seen:#?}");
+    assert_eq!(seen.edge, 2);
+}
+
+/// Wrong ports in all of a scan's flows: matching them must not take the square of their number.
+#[test]
+fn many_flows_of_the_same_addresses_take_linear_time() {
+    let time = |count: u16| {
+        let frames: Vec<_> = (1..=count).map(|port| packet(17, &udp(port, 0))).collect();
+        let traffic = metered(&frames);
+        let mut stream = Stream::new();
+        stream.template(256, &specs());
+        for port in 1..=count {
+            let wrong = [(7, u128::from(port)), (11, 1), (1, 48), (2, 1)];
+            stream.records(256, &[&but(&wrong)]);
+            if port % 200 == 0 {
+                stream.send();
+            }
+        }
+        stream.send();
+        let gathering = gathered(&stream);
+        let begun = std::time::Instant::now();
+        let comparison = compare(gathering, Reality::of_traffic(traffic.clone()), 0);
+        assert_eq!(comparison.records, u64::from(count));
+        begun.elapsed()
+    };
+    let (few, many) = (time(2_000), time(16_000));
+    // Eight times as many: the square would take 64 times as long.
+    assert!(many < few * 24 + std::time::Duration::from_millis(200), "{few:?}, {many:?}");
 }

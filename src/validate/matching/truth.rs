@@ -1,8 +1,9 @@
 //! True flows, gathered for matching: everything the packets of one key were, over the whole capture.
 //!
-//! Comes in: the reference meter's flows. Goes out: a [`Truth`] for each set of addresses, protocol and ports; flows
+//! Comes in: the reference meter's flows, or records of a trusted probe. Goes out: a [`Truth`] for each set of addresses, protocol and ports; flows
 //! that differ in VLAN, or in time, are one, for an exporter may cut time where it likes.
 
+use super::reality::Known;
 use crate::validate::reference::{Flow, Key, Ports};
 use std::net::IpAddr;
 
@@ -65,6 +66,8 @@ pub struct Truth {
     pub vlans: (u16, u16),
     /// Whether flows of several keys were put together.
     pub merged: bool,
+    /// The elements of which the truth is known.
+    pub known: Known,
 }
 
 impl Truth {
@@ -117,6 +120,7 @@ impl Truth {
                 .map(|counts| (counts.identification, counts.offset, counts.flags)),
             vlans: (vlan, customer_vlan),
             merged: false,
+            known: Known::ALL,
         }
     }
 
@@ -149,6 +153,7 @@ impl Truth {
         self.chain_length = self.chain_length.filter(|_| self.chain_length == other.chain_length);
         self.tcp_flags |= other.tcp_flags;
         self.fragments |= other.fragments;
+        self.known = self.known.and(other.known);
     }
 
     /// Whether the addresses are IPv6.

@@ -100,6 +100,8 @@ pub struct Reference {
     /// The open record of each key: its index in `metered.flows`.
     open: BTreeMap<Key, usize>,
     datagrams: BTreeMap<DatagramKey, Entry>,
+    /// The datagrams in order of age: when each began, and its number.
+    ages: BTreeMap<(Timestamp, u64), DatagramKey>,
     datagrams_begun: u64,
     latest: Timestamp,
 }
@@ -135,6 +137,12 @@ impl Reference {
                 }
             }
         }
+    }
+
+    /// Records begun so far.
+    #[must_use]
+    pub const fn flows(&self) -> usize {
+        self.metered.flows.len()
     }
 
     /// Ends what is open and hands over all records.
@@ -181,7 +189,9 @@ impl Reference {
         }
         let (key, is_first) = datagram_key(&packet);
         if is_first && self.datagrams.get(&key).is_some_and(|entry| entry.pieces.is_complete()) {
-            self.datagrams.remove(&key);
+            if let Some(entry) = self.datagrams.remove(&key) {
+                self.ages.remove(&(entry.begun, entry.number));
+            }
         }
         let number = self.datagrams_begun;
         let mut begun = 0;
@@ -197,6 +207,7 @@ impl Reference {
             }
         });
         self.datagrams_begun += begun;
+        self.ages.insert((entry.begun, entry.number), key);
         packet.verdict = entry.pieces.add(&packet.facts);
         let known = packet.facts.ports != Ports::Unknown;
         if is_first && entry.owner.is_none_or(|(_, ports)| ports == Ports::Unknown && known) {
@@ -218,12 +229,12 @@ impl Reference {
     /// Ends datagrams that are too old at `now`, or all; the packets still held are orphans.
     fn end_datagrams(&mut self, now: Option<Timestamp>) {
         let life = self.options.reassembly.min(self.options.idle);
-        let mut ended: Vec<(u64, DatagramKey)> = self
-            .datagrams
-            .iter()
-            .filter(|(_, entry)| now.is_none_or(|now| exceeds(now.since(entry.begun), life)))
-            .map(|(key, entry)| (entry.number, key.clone()))
-            .collect();
+        let too_old = |begun| now.is_none_or(|now: Timestamp| exceeds(now.since(begun), life));
+        let mut ended: Vec<(u64, DatagramKey)> = Vec::new();
+        while let Some(oldest) = self.ages.first_entry().filter(|oldest| too_old(oldest.key().0)) {
+            let number = oldest.key().1;
+            ended.push((number, oldest.remove()));
+        }
         ended.sort_unstable();
         for (_, key) in ended {
             let Some(mut entry) = self.datagrams.remove(&key) else { continue };

@@ -493,7 +493,9 @@ impl Session {
             set: self.set + 1,
             number: self.record,
             system_init: self.facts.system_init,
+            times: (None, None),
         };
+        let seen = if compiled.is_flow { seen.with_times() } else { seen };
         compiled.count += 1;
         if compiled.is_flow {
             self.content.flows += 1;
