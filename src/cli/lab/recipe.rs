@@ -217,8 +217,6 @@ fn openvswitch(place: &Place<'_>) -> Result<Vec<Running>, Failure> {
         "create",
         "IPFIX",
         &targets,
-        // Each packet once: where it comes in.
-        "other_config:enable-output-sampling=false",
         "obs_domain_id=1",
         "obs_point_id=1",
         "sampling=1",

@@ -158,6 +158,8 @@ pub struct Exported {
     pub place: (u32, u64),
     /// Whether it is the reverse half of biflows.
     pub reverse: bool,
+    /// Whether it was observed on its way out: flowDirection is 1.
+    pub egress: bool,
     /// Whether its times are those of both directions.
     pub both: bool,
 }
@@ -205,7 +207,8 @@ struct Compiled {
 pub struct Gathering {
     views: HashMap<*const Template, Compiled>,
     carried: Known,
-    flows: HashMap<(Key, bool), Exported>,
+    /// By key, whether it is the reverse half of a biflow, and whether it was observed on its way out.
+    flows: HashMap<(Key, bool, bool), Exported>,
     /// Flow records taken.
     pub records: u64,
     /// Records of biflows with both halves.
@@ -284,12 +287,22 @@ impl Gathering {
         self.views.insert(address, compiled);
     }
 
-    /// All flows, in order of their keys.
+    /// All flows, in order of their keys, and the records that tell again, on its way out, of a flow that was told of on its
+    /// way in.
     #[must_use]
-    pub fn flows(self) -> Vec<Exported> {
+    pub fn flows(mut self) -> (Vec<Exported>, u64) {
+        let mut again = 0;
+        let outs: Vec<_> = self.flows.keys().filter(|(.., egress)| *egress).cloned().collect();
+        for (key, reverse, _) in outs {
+            if self.flows.contains_key(&(key.clone(), reverse, false))
+                && let Some(out) = self.flows.remove(&(key, reverse, true))
+            {
+                again += out.records;
+            }
+        }
         let mut flows: Vec<_> = self.flows.into_values().collect();
         flows.sort_by(|a, b| a.key.cmp(&b.key).then(a.reverse.cmp(&b.reverse)));
-        flows
+        (flows, again)
     }
 
     fn record(&mut self, collected: &Collected<'_>) {
@@ -368,6 +381,7 @@ impl Gathering {
                 template: record.view.template,
                 place,
                 reverse: true,
+                egress: false,
                 both: true,
             };
             add(&mut self.flows, half, &mut self.left_out);
@@ -377,8 +391,8 @@ impl Gathering {
     }
 }
 
-fn add(flows: &mut HashMap<(Key, bool), Exported>, new: Exported, left_out: &mut u64) {
-    let key = (new.key.clone(), new.reverse);
+fn add(flows: &mut HashMap<(Key, bool, bool), Exported>, new: Exported, left_out: &mut u64) {
+    let key = (new.key.clone(), new.reverse, new.egress);
     if let Some(known) = flows.get_mut(&key) {
         join(known, new);
     } else if flows.len() < KEYS {
@@ -423,6 +437,7 @@ fn exported(record: &Record<'_>, compiled: &Compiled, key: Key, place: (u32, u64
         template: record.view.template,
         place,
         reverse: false,
+        egress: record.unsigned(Slot::Direction) == Some(1),
         both: record.unsigned(Slot::ReversePacketDelta).is_some_and(|packets| packets > 0),
     }
 }

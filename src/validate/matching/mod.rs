@@ -105,6 +105,8 @@ pub struct Comparison {
     pub split: u64,
     /// Records that stand for several true flows.
     pub merged: u64,
+    /// Records of packets on their way out that other records tell of on their way in: not counted again.
+    pub again: u64,
     /// The exporter's clock less the capture's, nanoseconds.
     pub clock: Option<i64>,
     /// One in how many packets was metered: as declared, as it seems.
@@ -162,7 +164,9 @@ pub fn compare(gathering: Gathering, reality: Reality, lost: u64) -> Comparison 
         lost,
         ..Comparison::default()
     };
-    let mut matching = Matching::new(gathering.flows(), reality.flows);
+    let (exported, again) = gathering.flows();
+    comparison.again = again;
+    let mut matching = Matching::new(exported, reality.flows);
     matching.same_key();
     matching.merged_icmp();
     matching.same_addresses();
@@ -604,6 +608,15 @@ impl Comparison {
                 format!("{name}: {} of no packets; {}", plural(kind.flows, "flow"), kind.example),
             );
         }
+        if self.again > 0 {
+            line(
+                "again",
+                format!(
+                    "{} of packets on their way out, told of on their way in",
+                    plural(self.again, "record")
+                ),
+            );
+        }
         if self.edge > 0 {
             line(
                 "edge",
@@ -658,6 +671,7 @@ impl Comparison {
             "samplingDeclared": self.sampling.0,
             "samplingSeen": self.sampling.1,
             "recordsLostBySequenceNumber": self.lost,
+            "recordsOfTheWayOut": self.again,
             "flowsOverTheEdge": self.edge,
             "missing": kinds(&self.missing),
             "extra": kinds(&self.extra),

@@ -81,7 +81,7 @@ impl Reality {
     pub fn of_records(gathering: Gathering) -> Self {
         let told = told(&gathering);
         let flows: Vec<_> =
-            gathering.flows().iter().map(|flow| Truth::of_record(flow, told)).collect();
+            gathering.flows().0.iter().map(|flow| Truth::of_record(flow, told)).collect();
         Self {
             frames: flows.iter().map(|flow| flow.packets).fold(0, u64::saturating_add),
             flows,

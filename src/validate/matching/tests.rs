@@ -311,6 +311,18 @@ fn flows_over_the_edge_of_what_was_observed_are_not_counted_against() {
     assert_eq!(seen.edge, 2);
 }
 
+#[test]
+fn a_flow_observed_on_its_way_in_and_out_is_counted_once() {
+    let specs = with(specs(), &[(61, 1)]);
+    let (way_in, way_out) = (but(&[(61, 0)]), but(&[(61, 1)]));
+    let comparison = compared(&told(&specs, &[&way_in, &way_out]), &three());
+    assert!(!comparison.failed(), "{:#?}", comparison.elements);
+    assert_eq!((comparison.again, comparison.split), (1, 0));
+    assert_eq!(comparison.truth, comparison.said);
+    let only_out = compared(&told(&specs, &[&way_out]), &three());
+    assert!(!only_out.failed() && only_out.again == 0);
+}
+
 /// Wrong ports in all of a scan's flows: matching them must not take the square of their number.
 #[test]
 fn many_flows_of_the_same_addresses_take_linear_time() {
