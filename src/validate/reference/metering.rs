@@ -188,14 +188,15 @@ impl Reference {
             return self.count(&packet, owner);
         }
         let (key, is_first) = datagram_key(&packet);
-        if is_first && self.datagrams.get(&key).is_some_and(|entry| entry.pieces.is_complete()) {
-            if let Some(entry) = self.datagrams.remove(&key) {
-                self.ages.remove(&(entry.begun, entry.number));
-            }
+        if is_first
+            && self.datagrams.get(&key).is_some_and(|entry| entry.pieces.is_complete())
+            && let Some(entry) = self.datagrams.remove(&key)
+        {
+            self.ages.remove(&(entry.begun, entry.number));
         }
         let number = self.datagrams_begun;
         let mut begun = 0;
-        let entry = self.datagrams.entry(key).or_insert_with(|| {
+        let entry = self.datagrams.entry(key.clone()).or_insert_with(|| {
             begun = 1;
             Entry {
                 begun: packet.time,
@@ -207,7 +208,9 @@ impl Reference {
             }
         });
         self.datagrams_begun += begun;
-        self.ages.insert((entry.begun, entry.number), key);
+        if begun == 1 {
+            self.ages.insert((entry.begun, entry.number), key);
+        }
         packet.verdict = entry.pieces.add(&packet.facts);
         let known = packet.facts.ports != Ports::Unknown;
         if is_first && entry.owner.is_none_or(|(_, ports)| ports == Ports::Unknown && known) {
