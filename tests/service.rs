@@ -215,10 +215,14 @@ fn a_configuration_is_read_again_without_losing_a_flow() {
             "probe.toml:2: there is no key \"meter.idel\"; did you mean \"meter.idle\"?",
         );
 
-        // A shorter timeout holds for the flows that are there; another interface takes a new start.
-        probe.rewrite(
-            &CONFIG.replace("idle = 600", "idle = 1").replace("flows = 10000", "flows = 20000"),
+        let shorter =
+            CONFIG.replace("idle = 600", "idle = 1").replace("flows = 10000", "flows = 20000");
+        let second = shorter.replace(
+            "[\"json:DIR/out.jsonl\"]",
+            "[\"json:DIR/out.jsonl\", \"json:DIR/second.jsonl\"]",
         );
+        // A shorter timeout holds for the flows that are there; another interface takes a new start.
+        probe.rewrite(&shorter);
         probe.signal(Signal::HUP);
         probe.notified("RELOADING=1");
         probe.notified("READY=1");
@@ -226,8 +230,21 @@ fn a_configuration_is_read_again_without_losing_a_flow() {
         probe.until_said("meter.flows cannot change while the probe runs");
         probe.until("20 records", |probe| probe.records("out.jsonl") == 20);
 
-        send(&mut sender, 400);
+        // A collector more gets what ends from then on; the one that was there goes on.
+        probe.rewrite(&second);
+        probe.signal(Signal::HUP);
+        probe.notified("RELOADING=1");
+        probe.notified("READY=1");
+        probe.until_said("configuration read again: export.collector changed");
+        probe.until("the second file", |probe| probe.path("second.jsonl").exists());
         std::thread::sleep(Duration::from_millis(300));
+
+        send(&mut sender, 400);
+        probe.until("20 records in the second", |probe| probe.records("second.jsonl") == 20);
+        // Outside of what the sandbox was closed with nothing is opened, and the reason is said.
+        probe.rewrite(&second.replace("DIR/second", "/nowhere/second"));
+        probe.signal(Signal::HUP);
+        probe.until_said("the sandbox was closed without /nowhere: start the probe again");
         probe.signal(Signal::TERM);
         probe.notified("STOPPING=1");
         let records = probe.path("out.jsonl");

@@ -14,6 +14,7 @@ mod reload;
 
 use super::{DONE, FINDINGS, Failure};
 use crate::export::{Anonymisation, Destination, ExportPlan, Keys};
+use crate::meter::flow::Settings;
 use crate::meter::packet::user::Extractions;
 use crate::probe::sandbox::{Files, Sandbox};
 use crate::probe::{self, Input, Notifier, Plan, ProbeError, Progress, Service};
@@ -132,7 +133,7 @@ impl Signals {
 /// What can be wrong with a configuration without a look at an interface or a collector.
 fn check(args: &ProbeArgs) -> Result<(), Failure> {
     input::check(&args.input)?;
-    plan(args, Vec::new())?;
+    resolve(args)?;
     Ok(())
 }
 
@@ -163,9 +164,25 @@ fn end(args: &ProbeArgs, outcome: &probe::Outcome) -> u8 {
     status
 }
 
-/// What the user asked for, resolved once into numbers.
+/// What the user asked for, resolved once. Opens what the run needs; [`resolve`] only reads.
 fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
-    let ProbeArgs { input, meter, export, operation } = args;
+    let ProbeArgs { input, operation, .. } = args;
+    let (meter, export) = resolve(args)?;
+    Ok(Plan {
+        inputs,
+        meter,
+        patient: export.patient,
+        export,
+        count: input.count,
+        duration: input.duration,
+        sandbox: (!operation.no_sandbox).then(|| sandbox(args)),
+        drain: operation.drain,
+    })
+}
+
+/// The numbers: also for a check, and for a configuration read again while the probe runs. Nothing is opened here.
+fn resolve(args: &ProbeArgs) -> Result<(Settings, ExportPlan), Failure> {
+    let ProbeArgs { input, meter, export, .. } = args;
     let (user_elements, extractions) = match &export.elements {
         Some(path) => super::elements_file::read(path)?,
         None => (Vec::new(), Vec::new()),
@@ -178,7 +195,6 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
     }
     let label_key = export.template == "covert";
     let settings = meter::settings(meter, detail, label_key, Extractions::new(&extractions));
-    let patient = input.read.is_some();
     let anonymisation = export::anonymisation(export, &user_elements)?;
     if matches!(anonymisation, Some(Anonymisation::PrefixPreserving { .. })) {
         // It would say of the address made up what was true of the one seen.
@@ -194,23 +210,14 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
         active: meter.active,
         idle: meter.idle,
         message_limit: export.message_size.map(usize::from),
-        patient,
+        patient: input.read.is_some(),
         interfaces: input::names(input),
         domain_name: export.domain_name.clone(),
         sampling: input.sample,
         anonymisation,
         ..ExportPlan::default()
     };
-    Ok(Plan {
-        inputs,
-        meter: settings,
-        export,
-        patient,
-        count: input.count,
-        duration: input.duration,
-        sandbox: (!operation.no_sandbox).then(|| sandbox(args)),
-        drain: operation.drain,
-    })
+    Ok((settings, export))
 }
 
 fn folder(path: &Path) -> PathBuf {
@@ -234,7 +241,9 @@ fn sandbox(args: &ProbeArgs) -> Sandbox {
     // Their folders: who writes a file anew puts another in its place.
     let read = files.into_iter().flatten().chain(certificates).filter(|path| path.exists());
     let read = read.map(folder).collect();
-    let write = export.collectors.iter().flat_map(Destination::writes).collect();
+    let mut write: Vec<_> = export.collectors.iter().flat_map(Destination::writes).collect();
+    // Sockets that others look at the run by.
+    write.push(std::env::var_os("RUNTIME_DIRECTORY").unwrap_or("/run/sixtap".into()).into());
     // The tests' way to find a system call that the list lacks.
     let strict = std::env::var_os("SIXTAP_SANDBOX_STRICT").is_some();
     Sandbox { files: Files { read, write }, strict }
