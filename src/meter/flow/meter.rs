@@ -9,21 +9,21 @@
 //!
 //! Invariant: packets parsed = packets in the table + held as fragments + in ended records.
 
+mod expiry;
+
 use super::extra::{NoExtra, Pool};
 use super::fragments::{self, Fragments, Judged, Verdict};
 use super::hash::Secret;
 use super::numbers::Numbers;
-use super::table::{Insert, NONE, Table};
-use super::{CHAINS, Chain, FlowBatch, FlowRecord, Key, Tunnel, end_reason, feature};
+use super::table::{Insert, NONE, Table, prefetch};
+use super::{Chain, FlowBatch, FlowRecord, Key, Tunnel, end_reason, feature};
 use crate::capture::{BATCH, Frame, Timestamp};
 use crate::meter::packet::{self, Detail, Facts, Packets};
 
 /// TCP FIN and RST.
 const FIN_RST: u16 = 0x05;
-/// Nanoseconds in which the sweep passes the whole table once.
-const SWEEP: u64 = 1_000_000_000;
-/// Fewer entries than this are not worth a turn of the sweep.
-const SWEEP_SLICE: usize = 256;
+/// Frames ahead of the one in hand that are brought near.
+const AHEAD: usize = 4;
 /// `due` counts in units of 2²⁷ ns (134 ms) from the first frame: 18 years in 32 bits.
 const DUE_SHIFT: u32 = 27;
 
@@ -171,7 +171,10 @@ impl FlowMeter {
     pub fn frames(&mut self, frames: &[Frame<'_>], outlet: &mut dyn Outlet) {
         self.packets.clear();
         let mut latest = Timestamp(0);
-        for frame in frames {
+        for (place, frame) in frames.iter().enumerate() {
+            if let Some(next) = frames.get(place + AHEAD) {
+                bring_near(next);
+            }
             packet::read(frame, &self.flows.settings.parse, &mut self.packets);
             latest = latest.max(frame.time);
         }
@@ -416,7 +419,7 @@ impl Flows {
             self.settings.ends(self.table.entry(index), facts.time).map(|reason| (index, reason))
         });
         if let Some((index, reason)) = ends {
-            self.end(index, reason, outlet);
+            self.end(index, hash, reason, outlet);
         }
         let index = match known {
             Some(index) if ends.is_none() => index,
@@ -457,7 +460,11 @@ impl Flows {
         let index = loop {
             match self.table.insert(hash, &facts.key) {
                 Insert::Entry(index) => break index,
-                Insert::Evict(victim) => self.end(victim, end_reason::RESOURCES, outlet),
+                Insert::Evict(victim) => {
+                    let key = self.table.entry(victim).key;
+                    let hash = self.table.hash(&key);
+                    self.end(victim, hash, end_reason::RESOURCES, outlet);
+                }
             }
         };
         self.counters.created += 1;
@@ -488,117 +495,21 @@ impl Flows {
         u32::try_from(units).unwrap_or(u32::MAX - 1)
     }
 
-    /// A turn of the clock hand: as many entries as the time since the last turn is worth.
-    fn sweep(&mut self, outlet: &mut dyn Outlet) {
-        let entries = self.table.high_water();
-        let passed = self.now.since(self.swept).min(SWEEP);
-        let slice = (entries as u128 * u128::from(passed) / u128::from(SWEEP)) as usize;
-        if slice < SWEEP_SLICE.min(entries) || slice == 0 {
-            return;
-        }
-        self.swept = self.now;
-        // Held fragments will be counted at their own, earlier times: nothing may idle out past those.
-        let now = self.fragments.oldest_held().map_or(self.now, |held| held.min(self.now));
-        let coarse = self.coarse(now);
-        for _ in 0..slice {
-            if self.hand >= entries {
-                self.hand = 0;
-            }
-            let index = self.hand;
-            self.hand += 1;
-            if self.due[index] < coarse {
-                self.examine(index, now, outlet);
-            }
-        }
-    }
-
-    fn examine(&mut self, index: usize, now: Timestamp, outlet: &mut dyn Outlet) {
-        let Some(record) = self.table.used(index) else {
-            self.due[index] = u32::MAX;
-            return;
-        };
-        if let Some(reason) = self.settings.silent(record, now) {
-            self.end(index as u32, reason, outlet);
-            return;
-        }
-        let patience = self.settings.patience(record);
-        self.due[index] = self.coarse(Timestamp(record.last.0.saturating_add(patience)));
-    }
-
-    /// Takes a record out of the table and hands it on.
-    fn end(&mut self, index: u32, reason: u8, outlet: &mut dyn Outlet) {
-        let mut record = self.table.remove(index);
-        self.due[index as usize] = u32::MAX;
-        record.end_reason = reason;
-        let place = record.extra;
-        let extra = (place != FlowRecord::NO_EXTRA).then(|| self.extras.give_back(place));
-        let reverse = extra.map_or((0, 0), |extra| (extra.reverse.packets, extra.reverse.octets));
-        let (packets, octets) = (record.packets + reverse.0, record.octets + reverse.1);
-        if self.settings.biflow {
-            if record.features & feature::TURNED != 0 {
-                record.key = record.key.reverse();
-            }
-            record.last = extra.map_or(record.last, |extra| extra.forward_last);
-        }
-        self.counters.ended[usize::from(reason)] += 1;
-        self.counters.ended_packets += packets;
-        self.counters.ended_octets += octets;
-        if self.batch.is_none() {
-            self.batch = outlet.empty();
-        }
-        let Some(batch) = &mut self.batch else {
-            self.counters.lost_flows += 1;
-            self.counters.lost_packets += packets;
-            self.counters.lost_octets += octets;
-            return;
-        };
-        if let Some(mut extra) = extra {
-            record.extra = batch.extras.len() as u32;
-            extra.first_chain = batch.chains.len() as u32;
-            let count = usize::from(extra.chain_count).min(CHAINS);
-            batch
-                .chains
-                .extend(extra.chains[..count].iter().map(|number| chain(&self.chains, *number)));
-            extra.first_user = batch.user.len() as u32;
-            batch.user.extend_from_slice(self.extras.user(place));
-            batch.extras.push(extra);
-        }
-        batch.flows.push(record);
-        if batch.flows.len() >= FlowBatch::CAPACITY {
-            self.flush(outlet);
-        }
-    }
-
-    fn flush(&mut self, outlet: &mut dyn Outlet) {
-        if let Some(batch) = self.batch.take_if(|batch| !batch.flows.is_empty()) {
-            outlet.ended(batch);
-        }
-    }
-
     fn expire_fragments(&mut self, outlet: &mut dyn Outlet) {
         let mut judged = std::mem::take(&mut self.judged);
         self.fragments.expire(self.now, &mut judged);
         self.count_judged(&mut judged, outlet);
         self.judged = judged;
     }
+}
 
-    fn finish(&mut self, outlet: &mut dyn Outlet) {
-        let mut judged = std::mem::take(&mut self.judged);
-        self.fragments.finish(&mut judged);
-        self.count_judged(&mut judged, outlet);
-        self.judged = judged;
-        for index in 0..self.table.high_water() {
-            let Some(record) = self.table.used(index) else { continue };
-            let reason = if record.features & feature::CLOSING != 0 {
-                end_reason::END
-            } else if self.now.since(record.last) > self.settings.idle {
-                end_reason::IDLE
-            } else {
-                end_reason::FORCED
-            };
-            self.end(index as u32, reason, outlet);
+/// The first cache lines of a frame: where the headers of a plain one are.
+#[inline(always)]
+fn bring_near(frame: &Frame<'_>) {
+    for place in [0, 63] {
+        if let Some(octet) = frame.data.get(place) {
+            prefetch(octet);
         }
-        self.flush(outlet);
     }
 }
 
@@ -616,35 +527,6 @@ const NO_VERDICT: Verdict = Verdict {
     completes: false,
     rewritten_port: None,
 };
-
-impl Settings {
-    /// How long the record may be silent.
-    fn patience(&self, record: &FlowRecord) -> u64 {
-        if record.features & feature::CLOSING == 0 {
-            self.idle
-        } else {
-            self.tcp_end.min(self.idle)
-        }
-    }
-
-    /// Why the record, silent at `now`, has ended, if it has.
-    fn silent(&self, record: &FlowRecord, now: Timestamp) -> Option<u8> {
-        let silence = now.since(record.last);
-        if record.features & feature::CLOSING != 0 && silence > self.tcp_end {
-            Some(end_reason::END)
-        } else if silence > self.idle {
-            Some(end_reason::IDLE)
-        } else {
-            None
-        }
-    }
-
-    /// Why a packet at `now` is no longer of the record, if it is not.
-    fn ends(&self, record: &FlowRecord, now: Timestamp) -> Option<u8> {
-        self.silent(record, now)
-            .or_else(|| (now.since(record.first) > self.active).then_some(end_reason::ACTIVE))
-    }
-}
 
 impl FlowRecord {
     /// The values of the first packet. The key is set, the counters are zero.

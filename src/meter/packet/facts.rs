@@ -191,7 +191,9 @@ pub struct Outcomes {
 /// What one batch of frames holds, reused from batch to batch.
 #[derive(Debug)]
 pub struct Packets {
-    facts: Vec<Facts>,
+    /// Room for [`Self::CAPACITY`]; the first `count` are set.
+    facts: Box<[Facts]>,
+    count: usize,
     details: Vec<Detail>,
     /// Frames by outcome since the start.
     pub outcomes: Outcomes,
@@ -200,7 +202,8 @@ pub struct Packets {
 impl Default for Packets {
     fn default() -> Self {
         Self {
-            facts: Vec::with_capacity(Self::CAPACITY),
+            facts: vec![Facts::default(); Self::CAPACITY].into_boxed_slice(),
+            count: 0,
             details: Vec::with_capacity(Self::DETAILS),
             outcomes: Outcomes::default(),
         }
@@ -218,7 +221,7 @@ impl Packets {
     /// Empties the batch; the outcomes go on.
     #[inline]
     pub fn clear(&mut self) {
-        self.facts.clear();
+        self.count = 0;
         self.details.clear();
     }
 
@@ -226,7 +229,7 @@ impl Packets {
     #[inline]
     #[must_use]
     pub fn facts(&self) -> &[Facts] {
-        &self.facts
+        &self.facts[..self.count]
     }
 
     /// The details that [`Facts::detail`] indexes.
@@ -242,20 +245,32 @@ impl Packets {
         self.details.get(usize::from(facts.detail))
     }
 
-    #[inline]
-    pub(super) fn push_plain(&mut self, mut facts: Facts, label_key: bool) {
+    /// Appends the packet that `read` writes, in its place; nothing if it returns false.
+    #[inline(always)]
+    pub(super) fn write_plain(
+        &mut self,
+        label_key: bool,
+        read: impl FnOnce(&mut Facts) -> bool,
+    ) -> bool {
+        let Some(facts) = self.facts.get_mut(self.count) else { return false };
+        if !read(facts) {
+            return false;
+        }
         if label_key {
-            facts.key.0[5] |= label_words(&facts);
+            facts.key.0[5] |= label_words(facts);
         }
         self.outcomes.metered += 1;
-        self.push(facts);
+        self.count += 1;
+        true
     }
 
-    #[inline]
     fn push(&mut self, facts: Facts) {
-        // Never more than CAPACITY: a batch has at most BATCH frames and each at most DEPTH packets.
-        debug_assert!(self.facts.len() < Self::CAPACITY);
-        self.facts.push(facts);
+        // There is always room: a batch has at most BATCH frames and each at most DEPTH packets.
+        debug_assert!(self.count < Self::CAPACITY);
+        if let Some(place) = self.facts.get_mut(self.count) {
+            *place = facts;
+            self.count += 1;
+        }
     }
 
     /// Appends a packet with its detail. `packets_of_frame` counts those of the same frame so far.

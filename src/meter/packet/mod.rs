@@ -76,9 +76,8 @@ impl Default for Options {
 pub fn read(frame: &Frame<'_>, options: &Options, packets: &mut Packets) {
     if !options.detail
         && options.tunnel == TunnelMode::Outer
-        && let Some(facts) = plain::read(frame)
+        && packets.write_plain(options.label_key, |facts| plain::read(frame, facts))
     {
-        packets.push_plain(facts, options.label_key);
         return;
     }
     parse(frame, options, packets);

@@ -108,7 +108,7 @@ unsafe impl<T: Zeroed + Send> Send for Region<T> {}
 /// Brings the cache line of `value` near before it is needed.
 #[expect(unsafe_code, reason = "the prefetch instruction")]
 #[inline(always)]
-pub(super) fn prefetch<T>(value: &T) {
+pub(in crate::meter::flow) fn prefetch<T>(value: &T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch reads nothing into the program; any address may be named, and this one is valid.
     unsafe {

@@ -21,7 +21,8 @@ mod tests;
 
 use super::hash::Secret;
 use super::{FlowRecord, Key};
-use memory::{Region, prefetch};
+use memory::Region;
+pub(super) use memory::prefetch;
 
 const SLOTS: usize = 8;
 
@@ -120,11 +121,17 @@ impl Table {
             return NONE;
         }
         let entry = bucket.entries[matches.trailing_zeros() as usize % SLOTS];
-        if let Some(record) = self.entries.get(entry as usize) {
+        self.near(entry as usize);
+        entry
+    }
+
+    /// Brings the entry at `index` near.
+    #[inline(always)]
+    pub(super) fn near(&self, index: usize) {
+        if let Some(record) = self.entries.get(index) {
             prefetch(record);
             prefetch(&record.packets);
         }
-        entry
     }
 
     /// The entry at `index`, if it is in use and has `key`.
@@ -157,15 +164,9 @@ impl Table {
     }
 
     fn find_in(&self, bucket: &Bucket, hash: u64, key: &Key) -> Option<u32> {
-        let mut matches = matches(&bucket.tags, tag(hash));
-        while matches != 0 {
-            let entry = bucket.entries[matches.trailing_zeros() as usize % SLOTS];
-            if same(&self.entries[entry as usize].key, key) {
-                return Some(entry);
-            }
-            matches &= matches - 1;
-        }
-        None
+        slots(matches(&bucket.tags, tag(hash)))
+            .map(|slot| bucket.entries[slot])
+            .find(|entry| same(&self.entries[*entry as usize].key, key))
     }
 
     fn second(&self, first: u64, hash: u64) -> u64 {
@@ -236,26 +237,26 @@ impl Table {
         None
     }
 
-    /// Takes the entry at `index` out of the table.
-    pub(super) fn remove(&mut self, index: u32) -> FlowRecord {
+    /// Takes the entry at `index`, whose key has `hash`, out of the table.
+    pub(super) fn remove(&mut self, index: u32, hash: u64) -> FlowRecord {
         let record = self.entries[index as usize];
-        let hash = self.secret.hash(&record.key);
+        debug_assert_eq!(hash, self.secret.hash(&record.key));
         let first = hash & self.mask;
-        let second = self.second(first, hash);
-        for place in [first, second] {
+        for place in [first, self.second(first, hash)] {
             let bucket = &mut self.buckets[place as usize];
-            let slot =
-                (0..SLOTS).find(|slot| bucket.tags[*slot] != 0 && bucket.entries[*slot] == index);
-            if let Some(slot) = slot {
-                bucket.tags[slot] = 0;
-                if place != first {
-                    let first = &mut self.buckets[first as usize];
-                    if first.moved != u16::MAX {
-                        first.moved = first.moved.saturating_sub(1);
-                    }
+            let Some(slot) =
+                slots(matches(&bucket.tags, tag(hash))).find(|slot| bucket.entries[*slot] == index)
+            else {
+                continue;
+            };
+            bucket.tags[slot] = 0;
+            if place != first {
+                let first = &mut self.buckets[first as usize];
+                if first.moved != u16::MAX {
+                    first.moved = first.moved.saturating_sub(1);
                 }
-                break;
             }
+            break;
         }
         self.entries[index as usize].key.0[5] = FREE;
         self.free[self.free_count] = index;
@@ -290,6 +291,16 @@ impl Table {
 fn tag(hash: u64) -> u16 {
     let tag = (hash >> 48) as u16;
     tag | u16::from(tag == 0)
+}
+
+/// The numbers of the bits that are set.
+#[inline(always)]
+fn slots(mut matches: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let slot = (matches != 0).then(|| matches.trailing_zeros() as usize % SLOTS);
+        matches &= matches.wrapping_sub(1);
+        slot
+    })
 }
 
 /// Bit n: tag n is `tag`.

@@ -50,7 +50,8 @@ fn agrees(capacity: usize, operations: &[Operation], seed: u8) {
                         match table.insert(hash, &key) {
                             Insert::Entry(index) => break index,
                             Insert::Evict(victim) => {
-                                let record = table.remove(victim);
+                                let hash = table.hash(&table.entry(victim).key.clone());
+                                let record = table.remove(victim, hash);
                                 assert_eq!(model.remove(&record.key), Some(record.packets));
                             }
                         }
@@ -64,7 +65,7 @@ fn agrees(capacity: usize, operations: &[Operation], seed: u8) {
             Operation::Remove(number) => {
                 let key = key(number);
                 let hash = table.hash(&key);
-                let removed = table.find(hash, &key).map(|index| table.remove(index).packets);
+                let removed = table.find(hash, &key).map(|index| table.remove(index, hash).packets);
                 assert_eq!(removed, model.remove(&key));
             }
         }
