@@ -26,27 +26,6 @@ pub(crate) struct BenchArgs {
     /// A few seconds: at most one million flows, fewer rounds, no search for the highest rate.
     #[arg(long)]
     quick: bool,
-    /// For counting instructions: runs one stage alone, again and again.
-    #[arg(long, hide = true, value_enum, requires = "times")]
-    stage: Option<Stage>,
-    /// For counting instructions: how often.
-    #[arg(long, hide = true)]
-    times: Option<u64>,
-}
-
-/// What `--stage` can run.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Stage {
-    ParseIpv4,
-    ParseIpv6,
-    ParseHeaders,
-    ParseLongest,
-    HashIpv6,
-    MeterIpv4,
-    MeterIpv6,
-    MeterHeaders,
-    Churn,
-    Encode,
 }
 
 /// Flows in the table, for each row of the table of flows.
@@ -60,6 +39,8 @@ const HEADER_FLOWS: u64 = 100_000;
 #[derive(Debug, Default)]
 struct Measured {
     parse: Vec<(&'static str, Figure)>,
+    /// The same by `etherparse::LaxSlicedPacket`.
+    etherparse: Vec<(&'static str, Figure)>,
     hash: Vec<(&'static str, Figure)>,
     /// Flows, IPv6, IPv4, octets of the tables, octets of them in huge pages.
     whole: Vec<Whole>,
@@ -88,9 +69,6 @@ struct Whole {
 
 /// Runs `sixtap bench`.
 pub(crate) fn run(args: &BenchArgs) -> Result<u8, Failure> {
-    if let Some((stage, times)) = args.stage.zip(args.times) {
-        return repeat(stage, times);
-    }
     let machine = Machine::look();
     let measured = measure_all(args.quick, &machine)?;
     let text = if args.json {
@@ -130,6 +108,7 @@ fn measure_all(quick: bool, machine: &Machine) -> Result<Measured, Failure> {
         measured.parse.push((name, measure::parse(effort, shape)));
     }
     for (name, shape) in [("IPv6", Shape::Ipv6), ("IPv4", Shape::Ipv4)] {
+        measured.etherparse.push((name, measure::parse_etherparse(effort, shape)));
         measured.hash.push((name, measure::hash(effort, shape)?));
     }
     for flows in FLOWS {
@@ -205,26 +184,4 @@ fn whole(
         huge: grown(before.map(|(_, huge)| huge), after.map(|(_, huge)| huge)),
     });
     Ok(())
-}
-
-/// Runs one stage `times` times over an arena: the difference of two runs is free of the start.
-fn repeat(stage: Stage, times: u64) -> Result<u8, Failure> {
-    let parse = |shape| measure::repeat_parse(shape, times, false);
-    let meter = |shape| -> Result<(), Failure> {
-        Bed::new(shape, 4096)?.repeat(times);
-        Ok(())
-    };
-    match stage {
-        Stage::ParseIpv4 => parse(Shape::Ipv4)?,
-        Stage::ParseIpv6 => parse(Shape::Ipv6)?,
-        Stage::ParseHeaders => parse(Shape::Headers(3))?,
-        Stage::ParseLongest => parse(Shape::Longest)?,
-        Stage::HashIpv6 => measure::repeat_parse(Shape::Ipv6, times, true)?,
-        Stage::MeterIpv4 => meter(Shape::Ipv4)?,
-        Stage::MeterIpv6 => meter(Shape::Ipv6)?,
-        Stage::MeterHeaders => meter(Shape::Headers(3))?,
-        Stage::Churn => measure::repeat_churn(Shape::Ipv6, times)?,
-        Stage::Encode => measure::repeat_encode(times)?,
-    }
-    Ok(DONE)
 }

@@ -217,15 +217,6 @@ impl Bed {
         black_box(sink.flows);
         share
     }
-
-    /// The same arena again and again, for counting instructions.
-    pub(super) fn repeat(&mut self, times: u64) {
-        let mut lots = Lots::new(7);
-        self.arena.renumber(|| lots.below(self.flows));
-        for _ in 0..times {
-            self.meter_arena();
-        }
-    }
 }
 
 /// Nanoseconds a packet of reading alone: frame to facts.
@@ -248,6 +239,19 @@ fn read_all(frames: &[Frame<'_>], options: &Options, packets: &mut Packets) {
     }
 }
 
+/// Nanoseconds a packet of `etherparse::LaxSlicedPacket` over frames of this shape, for comparison.
+pub(super) fn parse_etherparse(effort: Effort, shape: Shape) -> Figure {
+    let mut arena = Arena::new(shape, ARENA);
+    let mut lots = Lots::new(1);
+    let fill = |arena: &mut Arena| arena.renumber(|| lots.below(1 << 32));
+    let work = |frames: &[Frame<'_>]| {
+        for frame in frames {
+            let _ = black_box(etherparse::LaxSlicedPacket::from_ethernet(frame.data));
+        }
+    };
+    effort.arenas(&mut arena, fill, work, || START)
+}
+
 /// Nanoseconds a packet of reading and hashing the key.
 pub(super) fn hash(effort: Effort, shape: Shape) -> Result<Figure, Failure> {
     let (options, mut packets) = (Options::default(), Packets::default());
@@ -263,22 +267,6 @@ pub(super) fn hash(effort: Effort, shape: Shape) -> Result<Figure, Failure> {
         }
     };
     Ok(effort.arenas(&mut arena, fill, work, || START))
-}
-
-/// The same frames read again and again, for counting instructions.
-pub(super) fn repeat_parse(shape: Shape, times: u64, hashed: bool) -> Result<(), Failure> {
-    let (options, mut packets) = (Options::default(), Packets::default());
-    let meter = new_meter(settings(shape, 1), 1)?;
-    let arena = Arena::new(shape, ARENA);
-    for _ in 0..times {
-        for frames in as_frames(&arena, START).chunks(BATCH) {
-            read_all(frames, &options, &mut packets);
-            if hashed {
-                black_box(packets.facts().iter().fold(0, |sum, f| sum ^ meter.hash(&f.key)));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Idle timeout of the churn measurement; with the sweep's second, some 600,000 flows are in the table.
@@ -450,48 +438,4 @@ pub(super) fn together(effort: Effort, shape: Shape, flows: u64) -> Result<f64, 
         let other = other.join().map_err(|_| Failure::environment("a thread ended in a panic"))?;
         Ok((own? + other?) / 2.0)
     })
-}
-
-/// Every packet ends the flow of the packet with the same key one turn before, and begins a new one; for counting
-/// instructions.
-pub(super) fn repeat_churn(shape: Shape, times: u64) -> Result<(), Failure> {
-    let settings = Settings { idle: STEP, ..settings(shape, ARENA as u64) };
-    let mut meter = new_meter(settings, 1)?;
-    let (mut sink, mut arena, mut number) = (Sink::default(), Arena::new(shape, ARENA), 0);
-    arena.renumber(|| {
-        number += 1;
-        number
-    });
-    for turn in 0..times {
-        // Twice the idle time from turn to turn, and far too little for the sweep to come first.
-        for frames in as_frames(&arena, START + 2 * STEP * turn).chunks(BATCH) {
-            meter.frames(frames, &mut sink);
-        }
-    }
-    black_box(sink.flows);
-    Ok(())
-}
-
-/// The same records made again and again, for counting instructions: as many a turn as an arena has frames.
-pub(super) fn repeat_encode(times: u64) -> Result<(), Failure> {
-    let settings = Settings { idle: STEP, ..settings(Shape::Ipv6, ARENA as u64) };
-    let mut meter = new_meter(settings, 1)?;
-    let mut sink = Sink { keep: ARENA / FlowBatch::CAPACITY, ..Sink::default() };
-    let (mut arena, mut number) = (Arena::new(Shape::Ipv6, ARENA), 0);
-    arena.renumber(|| {
-        number += 1;
-        number
-    });
-    for frames in as_frames(&arena, START).chunks(BATCH) {
-        meter.frames(frames, &mut sink);
-    }
-    meter.finish(&mut sink);
-    let mut records = Records::new(&Preset::standard(), ie_registry::SIXTAP_DEFAULT_PEN, 300, 30);
-    let mut out = vec![0; 65_535];
-    for _ in 0..times {
-        for batch in &sink.kept {
-            encode_batch(&mut records, batch, &mut out);
-        }
-    }
-    Ok(())
 }

@@ -114,6 +114,9 @@ fn line_group(
     for (name, figure) in &measured.parse {
         line(&format!("parse only: {name}"), *figure, "ns/packet")?;
     }
+    for (name, figure) in &measured.etherparse {
+        line(&format!("the same by etherparse::LaxSlicedPacket: {name}"), *figure, "ns/packet")?;
+    }
     for (name, figure) in &measured.hash {
         line(&format!("parse, key and hash: {name}"), *figure, "ns/packet")?;
     }
@@ -255,6 +258,7 @@ pub(super) fn json(machine: &Machine, measured: &Measured) -> Value {
         "batch": BATCH,
         "framesInCache": ARENA,
         "parse": named(&measured.parse),
+        "parseEtherparse": named(&measured.etherparse),
         "parseAndHash": named(&measured.hash),
         "meter": rows.collect::<Vec<_>>(),
         "meterHeaders": named(&measured.headers),
