@@ -231,6 +231,22 @@ impl FlowMeter {
         )
     }
 
+    /// Entries of the table that were ever used, and so the end of what [`Self::live`] can show.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.flows.table.high_water()
+    }
+
+    /// The live records in a slice of the table, with what is kept beside them: for a look at the flows, slice by slice.
+    pub fn live(
+        &self,
+        entries: std::ops::Range<usize>,
+    ) -> impl Iterator<Item = (&FlowRecord, Option<&super::Extra>)> {
+        entries
+            .filter_map(|index| self.flows.table.used(index))
+            .map(|record| (record, self.flows.extras.peek(record.extra)))
+    }
+
     /// Counters of the flow side.
     #[must_use]
     pub fn counters(&self) -> Counters {

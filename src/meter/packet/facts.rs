@@ -186,6 +186,55 @@ pub struct Outcomes {
     pub ignored: [u64; Reason::COUNT],
     /// Octets on the wire of frames not metered, but for those without an IP packet (`ignoredOctetTotalCount`).
     pub ignored_octets: u64,
+    /// What the metered packets were.
+    pub traffic: Traffic,
+}
+
+/// The metered packets by what they were. Inner packets of `--tunnel both` are among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// IPv6 packets; the others are IPv4.
+    pub ipv6: u64,
+    /// IP octets, of IPv4 and of IPv6.
+    pub octets: [u64; 2],
+    /// IPv6 packets with at least one extension header, No Next Header among them.
+    pub extended: u64,
+    /// IPv6 packets by header: index n is bit n of `ipv6ExtensionHeadersFull` ([`super::ipv6::bit`]).
+    pub headers: [u64; super::ipv6::bit::NAMES.len()],
+    /// Packets of which the chain was not walked to its end.
+    pub cut: u64,
+    /// Fragments of IPv4 and of IPv6, but for atomic ones.
+    pub fragments: [u64; 2],
+    /// IPv6 atomic fragments (RFC 6946): whole packets.
+    pub atomic: u64,
+}
+
+impl Traffic {
+    /// Counts a packet.
+    #[inline(always)]
+    fn add(&mut self, facts: &Facts) {
+        let ipv6 = facts.key.is_ipv6();
+        self.ipv6 += u64::from(ipv6);
+        self.octets[usize::from(ipv6)] += u64::from(facts.length);
+    }
+
+    /// Counts what only a packet with a [`Detail`] can be.
+    fn add_detail(&mut self, facts: &Facts, detail: &Detail) {
+        if facts.headers != 0 {
+            self.extended += 1;
+            for (bit, count) in self.headers.iter_mut().enumerate() {
+                *count += u64::from(facts.headers >> bit & 1);
+            }
+        }
+        self.cut += u64::from(facts.features & feature::CHAIN_CUT != 0);
+        if let Some(fragment) = &detail.fragment {
+            if fragment.atomic() && facts.key.is_ipv6() {
+                self.atomic += 1;
+            } else {
+                self.fragments[usize::from(facts.key.is_ipv6())] += 1;
+            }
+        }
+    }
 }
 
 /// What one batch of frames holds, reused from batch to batch.
@@ -260,6 +309,7 @@ impl Packets {
             facts.key.0[5] |= label_words(facts);
         }
         self.outcomes.metered += 1;
+        self.outcomes.traffic.add(facts);
         self.count += 1;
         true
     }
@@ -267,6 +317,7 @@ impl Packets {
     fn push(&mut self, facts: Facts) {
         // There is always room: a batch has at most BATCH frames and each at most DEPTH packets.
         debug_assert!(self.count < Self::CAPACITY);
+        self.outcomes.traffic.add(&facts);
         if let Some(place) = self.facts.get_mut(self.count) {
             *place = facts;
             self.count += 1;
@@ -290,6 +341,7 @@ impl Packets {
             self.outcomes.inner += 1;
         }
         *packets_of_frame += 1;
+        self.outcomes.traffic.add_detail(&facts, &detail);
         if options.label_key {
             facts.key.0[5] |= label_words(&facts);
         }

@@ -91,6 +91,24 @@ pub mod bit {
     pub const EXPERIMENT_1: u16 = 1 << 12;
     /// Protocol 254.
     pub const EXPERIMENT_2: u16 = 1 << 13;
+
+    /// Names of the bits, bit 0 first, as metrics and JSON spell them.
+    pub const NAMES: [&str; 14] = [
+        "destination_options",
+        "hop_by_hop",
+        "no_next_header",
+        "unknown",
+        "fragment_first",
+        "routing",
+        "fragment_later",
+        "mobility",
+        "esp",
+        "authentication",
+        "hip",
+        "shim6",
+        "experiment_253",
+        "experiment_254",
+    ];
 }
 
 /// Routing Type of the Segment Routing Header (RFC 8754).

@@ -23,7 +23,7 @@ pub mod tunnel;
 pub mod user;
 mod walk;
 
-pub use facts::{Detail, Facts, Fragment, Layers, Outcomes, Packets, Reason};
+pub use facts::{Detail, Facts, Fragment, Layers, Outcomes, Packets, Reason, Traffic};
 pub use key::Key;
 pub use layers::{
     Chain, Layer2, RUNS, SEGMENTS, Section, Segments, TcpOptions, Tunnel, TunnelKind, feature,
