@@ -15,6 +15,7 @@ mod pages;
 mod probe;
 mod show;
 mod table;
+mod top;
 mod validate;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -51,6 +52,8 @@ enum Command {
     Craft(Box<craft::CraftArgs>),
     /// Measure the hot path on this machine, and what that means for a link.
     Bench(bench::BenchArgs),
+    /// Show live flows, rates and losses of a running probe, or of an interface.
+    Top(top::TopArgs),
     /// Tell what this machine and a NIC will give, and why.
     Doctor(doctor::DoctorArgs),
     /// Hold an export against the RFCs, and against the traffic that was metered.
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Elements(args) => elements::run(&args),
         Command::Craft(args) => craft::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Lab(args) => lab::run(&args),

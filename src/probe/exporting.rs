@@ -8,7 +8,7 @@ use crate::export::{Exporter, Opening, Statistics};
 use crate::meter::packet::Reason;
 use crate::telemetry::CollectorCounters;
 use crossbeam::channel::RecvTimeoutError;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -19,14 +19,45 @@ const TICK: Duration = Duration::from_millis(100);
 const BATCHES_PER_TICK: u32 = 256;
 
 /// Counters by collector, as the exporter last published them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ExportShared {
     collectors: Mutex<Vec<(String, CollectorCounters)>>,
     /// Grows with every turn of the loop: an exporter that hangs does not.
     pub(super) turns: AtomicU64,
+    /// When the thread last went round its loop, milliseconds after `born`.
+    advanced: AtomicU64,
+    ended: AtomicBool,
+    born: Instant,
+}
+
+impl Default for ExportShared {
+    fn default() -> Self {
+        Self {
+            collectors: Mutex::default(),
+            turns: AtomicU64::new(0),
+            advanced: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+            born: Instant::now(),
+        }
+    }
 }
 
 impl ExportShared {
+    /// How long ago the thread last went round its loop.
+    pub(super) fn silent(&self) -> Duration {
+        let advanced = Duration::from_millis(self.advanced.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(advanced)
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    fn advance(&self) {
+        let milliseconds = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.advanced.store(milliseconds, Ordering::Relaxed);
+    }
+
     pub(super) fn read(&self) -> Vec<(String, CollectorCounters)> {
         self.collectors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -129,6 +160,7 @@ impl Run {
         let statistics = self.statistics(now);
         self.exporter.finish(now, &statistics);
         self.report();
+        self.publish.ended.store(true, Ordering::Release);
     }
 
     fn tick(&mut self, now: Timestamp) {
@@ -141,6 +173,7 @@ impl Run {
     }
 
     fn report(&mut self) {
+        self.publish.advance();
         for problem in self.exporter.take_problems() {
             tracing::warn!("{problem}");
         }

@@ -11,7 +11,9 @@
 //! Workers share nothing but the fixed supply of batches. A worker over a wire never waits for the exporter: what finds no
 //! empty batch is lost and counted. A worker over a file waits.
 
+mod board;
 mod exporting;
+mod look;
 mod notify;
 mod report;
 pub mod sandbox;
@@ -26,11 +28,13 @@ pub use service::Service;
 use crate::capture::{CaptureError, Source};
 use crate::export::{Destination, ExportPlan, Exporter, Opening, TransportError};
 use crate::meter::flow::{FlowMeter, MeterError, Settings};
-use crate::telemetry::Ledger;
+use crate::telemetry::http::Listener;
+use crate::telemetry::{Endpoints, Ledger, Subject};
+use board::Board;
 use exporting::Exporting;
 use sandbox::Sandbox;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use worker::{Shared, Worker};
@@ -77,6 +81,10 @@ pub struct Change {
     pub timeouts: Option<(Duration, Duration)>,
     /// Collectors.
     pub destinations: Option<Vec<Destination>>,
+    /// Where others may look at the run: metrics, status page, control socket.
+    pub listeners: Vec<Listener>,
+    /// Who in this process looks at the run: gets it when it has begun.
+    pub watcher: Option<mpsc::Sender<Arc<dyn Subject>>>,
 }
 
 /// Why a probe does not start or does not end well.
@@ -119,6 +127,7 @@ pub fn run(
     stop: &Arc<AtomicBool>,
     look: &mut dyn FnMut(&Progress) -> Option<Change>,
 ) -> Result<Outcome, ProbeError> {
+    let started = worker::wall_clock();
     let count = plan.inputs.len();
     if let Some(sandbox) = &plan.sandbox {
         sandbox.enter();
@@ -146,6 +155,7 @@ pub fn run(
             stop: Arc::clone(stop),
             count: plan.count,
             described: None,
+            look: None,
         };
         prepared.push((worker, input.name, input.cpu));
     }
@@ -165,6 +175,19 @@ pub fn run(
     }
     drop(ended);
     let exporting = Exporting::start(exporter, returns, shares.clone())?;
+    let board: Arc<dyn Subject> = Arc::new(Board {
+        names: names.clone(),
+        workers: shares.clone(),
+        export: Arc::clone(&exporting.shared),
+        started,
+        looking: Mutex::new(()),
+    });
+    let _endpoints = Endpoints::start(plan.listeners, &board)
+        .map_err(|error| ProbeError::System(format!("no thread: {error}")))?;
+    if let Some(watcher) = plan.watcher {
+        // Whoever wanted to look may have given up.
+        let _ = watcher.send(board);
+    }
     let deadline = plan.duration.map(|duration| Instant::now() + duration);
     let mut left = count;
     let mut until = None;

@@ -1,10 +1,13 @@
 //! Snapshots of workers and exporter put together.
 
 use super::exporting::ExportShared;
-use super::worker::{ENDED, Shared, Snapshot};
+use super::worker::{ENDED, Shared, Snapshot, wall_clock};
 use crate::capture::Timestamp;
-use crate::meter::packet::Reason;
-use crate::telemetry::{CaptureSide, FlowSide, InterfaceSide, Ledger, ParseSide};
+use crate::meter::packet::ipv6::bit;
+use crate::meter::packet::{Outcomes, Reason};
+use crate::telemetry::{
+    self, CaptureSide, FlowSide, InterfaceSide, Ledger, ParseSide, Reading, WorkerReading,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,6 +71,101 @@ fn interfaces(workers: &[Arc<Shared>]) -> Vec<InterfaceSide> {
         side.statistics.extend(source.statistics);
     }
     sides
+}
+
+/// Everything at one moment, worker by worker and in sum.
+pub(super) fn reading(
+    names: &[String],
+    workers: &[Arc<Shared>],
+    export: &ExportShared,
+    started: Timestamp,
+) -> Reading {
+    let mut sides: Vec<WorkerReading> =
+        names.iter().zip(workers).map(|(name, worker)| worker_reading(name, worker)).collect();
+    for number in 0..sides.len() {
+        // Packet sockets have no queue: they are told apart by their number.
+        if sides[number].queue.is_empty() && sides[number].mode != FILE {
+            let interface = sides[number].interface.clone();
+            let before = sides[..number].iter().filter(|side| side.interface == interface);
+            sides[number].queue = before.count().to_string();
+        }
+    }
+    Reading {
+        time: wall_clock().0,
+        started: started.0,
+        ledger: ledger(workers, export),
+        workers: sides,
+        exporter_silent: export.silent(),
+        exporter_ended: export.ended(),
+    }
+}
+
+const FILE: &str = "file";
+
+fn worker_reading(name: &str, worker: &Shared) -> WorkerReading {
+    let snapshot = worker.read();
+    let source = worker.description();
+    let queues: Vec<String> =
+        source.iter().flat_map(|source| &source.queues).map(u32::to_string).collect();
+    WorkerReading {
+        name: name.to_owned(),
+        interface: source.as_ref().map_or(name, |source| &source.interface).to_owned(),
+        queue: queues.join(","),
+        mode: source.as_ref().map_or(FILE, |source| source.mode).to_owned(),
+        capture: capture_side(&snapshot),
+        parse: parse_side(&snapshot),
+        flows: flow_side(&snapshot),
+        traffic: traffic(&snapshot),
+        capacity: snapshot.capacity as u64,
+        turns: worker.turns.load(Ordering::Relaxed),
+        silent: worker.silent(),
+        ended: worker.ended(),
+    }
+}
+
+fn traffic(snapshot: &Snapshot) -> telemetry::Traffic {
+    let Outcomes { metered, inner, traffic, .. } = &snapshot.outcomes;
+    telemetry::Traffic {
+        ipv4_packets: (metered + inner).saturating_sub(traffic.ipv6),
+        ipv6_packets: traffic.ipv6,
+        ipv4_octets: traffic.octets[0],
+        ipv6_octets: traffic.octets[1],
+        extended: traffic.extended,
+        headers: bit::NAMES
+            .iter()
+            .zip(traffic.headers)
+            .map(|(name, count)| ((*name).to_owned(), count))
+            .collect(),
+        cut: traffic.cut,
+        ipv4_fragments: traffic.fragments[0],
+        ipv6_fragments: traffic.fragments[1],
+        atomic_fragments: traffic.atomic,
+    }
+}
+
+fn capture_side(snapshot: &Snapshot) -> CaptureSide {
+    let mut side = CaptureSide::default();
+    add_capture(&mut side, snapshot);
+    side
+}
+
+fn flow_side(snapshot: &Snapshot) -> FlowSide {
+    let mut side = FlowSide::default();
+    add_flows(&mut side, snapshot);
+    side
+}
+
+fn parse_side(snapshot: &Snapshot) -> ParseSide {
+    let outcomes = &snapshot.outcomes;
+    ParseSide {
+        metered: outcomes.metered,
+        inner: outcomes.inner,
+        ignored: Reason::ALL
+            .iter()
+            .map(|reason| (reason.name(), outcomes.ignored[*reason as usize]))
+            .collect(),
+        ignored_octets: outcomes.ignored_octets,
+    }
 }
 
 fn add_up(snapshots: &[Snapshot], export: &ExportShared) -> Ledger {

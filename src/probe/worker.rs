@@ -1,5 +1,6 @@
 //! One worker: takes batches of frames from its source and meters them, until the source ends or it is told to stop.
 
+use super::look::{Job, Look};
 use super::supply::Supply;
 use crate::capture::{CaptureError, Description, Poll, Source, SourceCounters, Timestamp};
 use crate::meter::flow::{Counters, FlowMeter, fragments};
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Batches between two looks at the clock for publishing counters.
+/// Batches after which counters are published, whatever the frames' time.
 const PUBLISH_EVERY: u32 = 1 << 14;
 /// Capture time after which ended flows leave even if they do not fill a batch.
 const FLUSH_AFTER: u64 = 200_000_000;
@@ -31,6 +32,7 @@ pub(super) struct Snapshot {
     pub(super) chains_overflow: u64,
     pub(super) tunnels_overflow: u64,
     pub(super) live: usize,
+    pub(super) capacity: usize,
     pub(super) held: usize,
     pub(super) resident_packets: u64,
     pub(super) now: Timestamp,
@@ -38,7 +40,7 @@ pub(super) struct Snapshot {
 }
 
 /// What a worker shares with the supervisor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) snapshot: Mutex<Snapshot>,
     /// How its source gets its frames, as last asked.
@@ -47,6 +49,14 @@ pub(super) struct Shared {
     pub(super) turns: AtomicU64,
     /// Timeouts to take over, of a configuration read again.
     pub(super) timeouts: Timeouts,
+    /// When it last published, milliseconds after `born`.
+    advanced: AtomicU64,
+    /// The worker has ended.
+    ended: AtomicBool,
+    /// Somebody has a question about the live flows: see `job`. Looked at when the worker publishes.
+    wanted: AtomicBool,
+    job: Mutex<Option<Job>>,
+    born: Instant,
 }
 
 /// What `turns` is when the worker has ended.
@@ -76,9 +86,54 @@ impl Timeouts {
     }
 }
 
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            snapshot: Mutex::default(),
+            description: Mutex::default(),
+            turns: AtomicU64::new(0),
+            timeouts: Timeouts::default(),
+            advanced: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            job: Mutex::default(),
+            born: Instant::now(),
+        }
+    }
+}
+
 impl Shared {
     pub(super) fn read(&self) -> Snapshot {
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long ago the worker last published.
+    pub(super) fn silent(&self) -> Duration {
+        let advanced = Duration::from_millis(self.advanced.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(advanced)
+    }
+
+    /// Whether the worker has ended: nothing that is published will change any more.
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    fn advance(&self) {
+        let milliseconds = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.advanced.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Asks the worker to look through its flows. A question that it has not taken yet is replaced.
+    pub(super) fn ask(&self, job: Job) {
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
+        self.wanted.store(true, Ordering::Release);
+    }
+
+    fn question(&self) -> Option<Job> {
+        if !self.wanted.load(Ordering::Relaxed) || !self.wanted.swap(false, Ordering::Acquire) {
+            return None;
+        }
+        self.job.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) fn description(&self) -> Option<Description> {
@@ -96,6 +151,8 @@ pub(super) struct Worker {
     pub(super) count: Option<u64>,
     /// When its source was last asked how it gets its frames.
     pub(super) described: Option<Instant>,
+    /// A look through the flows that is under way, because somebody asked for it.
+    pub(super) look: Option<Look>,
 }
 
 impl Worker {
@@ -106,15 +163,17 @@ impl Worker {
         self.meter.finish(&mut self.supply);
         self.publish(true);
         self.shared.turns.store(ENDED, Ordering::Relaxed);
+        self.look = None;
+        self.shared.ended.store(true, Ordering::Release);
         outcome
     }
 
     fn meter_all(&mut self) -> Result<(), CaptureError> {
         let mut until_publish = 0u32;
         let mut flushed = Timestamp(0);
+        let live = self.source.progress().is_none();
         let mut left = self.count.unwrap_or(u64::MAX);
         let mut turns = 0;
-        let live = self.source.progress().is_none();
         while !self.stop.load(Ordering::Relaxed) && left > 0 {
             turns += 1;
             self.shared.turns.store(turns, Ordering::Relaxed);
@@ -142,8 +201,14 @@ impl Worker {
             if until_publish == 0 {
                 until_publish = PUBLISH_EVERY;
                 self.publish(false);
+                if let Some(job) = self.shared.question() {
+                    self.look = Some(Look::new(job));
+                }
             }
             until_publish -= 1;
+            if self.look.as_mut().is_some_and(|look| look.step(&self.meter, poll)) {
+                self.look = None;
+            }
         }
         Ok(())
     }
@@ -162,7 +227,8 @@ impl Worker {
 
     /// Tells the supervisor how things stand. `at_rest`: also what needs a walk over the table.
     fn publish(&mut self, at_rest: bool) {
-        let (live, _) = self.meter.fill();
+        self.shared.advance();
+        let (live, capacity) = self.meter.fill();
         let snapshot = Snapshot {
             source: self.source.counters(),
             outcomes: self.meter.outcomes(),
@@ -171,6 +237,7 @@ impl Worker {
             chains_overflow: self.meter.chains_overflow(),
             tunnels_overflow: self.meter.tunnels_overflow(),
             live,
+            capacity,
             held: self.meter.held(),
             resident_packets: if at_rest { self.meter.resident().0 } else { 0 },
             now: self.meter.now(),

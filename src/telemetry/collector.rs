@@ -3,10 +3,10 @@
 //! The line of the ledger: `records = sent + lost.encode + lost.queue + lost.send + moved + held`, and the sequence number of the
 //! session's next message is the number of Data Records sent in it, modulo 2³² (RFC 7011 section 3.1).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Flow records that did not reach the collector's transport, by cause. Each has another cure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
     /// A record did not fit into a message: the preset is too long for the message size.
     pub encode: u64,
@@ -25,7 +25,7 @@ impl Lost {
 }
 
 /// Counters of one collector since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectorCounters {
     /// Flow records made for the collector.
     pub records: u64,

@@ -4,11 +4,11 @@
 //! verdict. At rest (sources drained, tables empty) they hold exactly; a live reading may be short of what is on its way.
 
 use super::CollectorCounters;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Frames before the meter.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptureSide {
     /// Interface: frames received, by its own counters.
     pub nic_received: u64,
@@ -68,7 +68,7 @@ pub struct ParseSide {
 }
 
 /// Packets in flows, and flow records.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowSide {
     /// Records begun.
     pub created: u64,
@@ -253,20 +253,8 @@ impl Ledger {
     /// Frames and records that were lost, whatever the cause.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let capture = &self.capture;
         let lost: u64 = self.collectors.iter().map(|(_, collector)| collector.lost.total()).sum();
-        capture.program_failed
-            + capture.ring_full
-            + capture.fill_empty
-            + capture.dropped
-            + capture.invalid
-            + capture.kernel_dropped
-            + capture.nic_missed
-            + capture.nic_fifo
-            + capture.nic_over
-            + capture.nic_dropped
-            + self.flows.lost_queue
-            + lost
+        self.capture.lost() + self.flows.lost_queue + lost
     }
 
     /// One JSON object: the counters, the equations, and the verdict.
@@ -295,6 +283,23 @@ impl Ledger {
             object.insert("lost".into(), self.lost().into());
         }
         value
+    }
+}
+
+impl CaptureSide {
+    /// Frames lost before the meter, whatever the cause.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.program_failed
+            + self.ring_full
+            + self.fill_empty
+            + self.dropped
+            + self.invalid
+            + self.kernel_dropped
+            + self.nic_missed
+            + self.nic_fifo
+            + self.nic_over
+            + self.nic_dropped
     }
 }
 

@@ -95,6 +95,8 @@ fn trial(rate: f64, lasts: Duration) -> Result<Trial, Failure> {
         duration: None,
         sandbox: None,
         drain: Duration::from_secs(10),
+        listeners: Vec::new(),
+        watcher: None,
     };
     let outcome = probe::run(plan, &Arc::new(AtomicBool::new(false)), &mut |_| None)?;
     drop(socket);

@@ -177,6 +177,8 @@ fn plan(args: &ProbeArgs, inputs: Vec<Input>) -> Result<Plan, Failure> {
         duration: input.duration,
         sandbox: (!operation.no_sandbox).then(|| sandbox(args)),
         drain: operation.drain,
+        listeners: operation::listeners(operation, input)?,
+        watcher: None,
     })
 }
 
@@ -229,7 +231,7 @@ fn folder(path: &Path) -> PathBuf {
 
 /// What the run may open once it has begun.
 fn sandbox(args: &ProbeArgs) -> Sandbox {
-    let ProbeArgs { export, operation, .. } = args;
+    let ProbeArgs { input, export, operation, .. } = args;
     let template = Path::new(&export.template);
     let files = [
         operation.config.as_deref(),
@@ -244,6 +246,7 @@ fn sandbox(args: &ProbeArgs) -> Sandbox {
     let mut write: Vec<_> = export.collectors.iter().flat_map(Destination::writes).collect();
     // Sockets that others look at the run by.
     write.push(std::env::var_os("RUNTIME_DIRECTORY").unwrap_or("/run/sixtap".into()).into());
+    write.extend(operation::control(operation, input).as_deref().map(folder));
     // The tests' way to find a system call that the list lacks.
     let strict = std::env::var_os("SIXTAP_SANDBOX_STRICT").is_some();
     Sandbox { files: Files { read, write }, strict }

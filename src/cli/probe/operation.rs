@@ -1,6 +1,10 @@
 //! How the process behaves: the options.
 
+use super::super::Failure;
+use super::input::InputArgs;
 use super::seconds;
+use crate::telemetry::http::Listener;
+use crate::telemetry::{control_path, listen, listen_unix};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,6 +47,18 @@ pub(super) struct OperationArgs {
     /// No progress bar.
     #[arg(short, long)]
     pub(super) quiet: bool,
+
+    /// Status page, metrics and health by HTTP: a port on this machine alone, or an address and a port; repeatable.
+    #[arg(long, value_name = "[ADDR:]PORT")]
+    pub(super) http: Vec<String>,
+
+    /// UNIX socket for `sixtap top` and scripts (default, with -i: /run/sixtap/IF.sock where that can be made).
+    #[arg(long, value_name = "PATH")]
+    pub(super) control: Option<PathBuf>,
+
+    /// No control socket.
+    #[arg(long, conflicts_with = "control")]
+    pub(super) no_control: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
@@ -51,4 +67,27 @@ pub(super) enum Stats {
     Text,
     Json,
     None,
+}
+
+/// Where others may look at the run. What was asked for must be had; the default control socket need not.
+pub(super) fn listeners(args: &OperationArgs, input: &InputArgs) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::new();
+    for words in &args.http {
+        listeners.extend(listen(words).map_err(Failure::environment)?);
+    }
+    if let Some(path) = control(args, input) {
+        match listen_unix(&path) {
+            Ok(listener) => listeners.push(listener),
+            Err(problem) if args.control.is_some() => return Err(Failure::environment(problem)),
+            Err(problem) => tracing::info!("{problem}"),
+        }
+    }
+    Ok(listeners)
+}
+
+/// Where the control socket is to be.
+pub(super) fn control(args: &OperationArgs, input: &InputArgs) -> Option<PathBuf> {
+    let usual = || control_path(&input.interfaces.join("+"));
+    let wanted = !args.no_control && !input.interfaces.is_empty();
+    args.control.clone().or_else(|| wanted.then(usual))
 }
