@@ -22,6 +22,7 @@ use crate::telemetry::{Ledger, LiveLedger};
 use clap::ArgMatches;
 use ie_registry::ie;
 use operation::Stats;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,12 @@ use std::time::{Duration, Instant};
 
 /// Arguments of `sixtap probe`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sixtap probe -i eth1 -c udp://[2001:db8::1]:4739              a mirror port, to a collector
+  sixtap probe -i eth1 -c udp://192.0.2.1 -c file:flows.ipfix   to two at once; the port is 4739
+  sixtap probe -r traffic.pcap ip6 and not port 53              a capture, in part, as JSON lines
+  tcpdump -i eth1 -w - | sixtap probe -r - -T full              what another program captures")]
 #[command(group = clap::ArgGroup::new("input").required(true).multiple(true).args(["interfaces", "read", "dump_config"]))]
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
@@ -148,7 +155,7 @@ fn end(args: &ProbeArgs, outcome: &probe::Outcome) -> u8 {
     let mut status = DONE;
     for (name, collector) in &ledger.collectors {
         let is_file = name.starts_with("file:") || name.starts_with("json:");
-        if is_file && collector.lost.send > 0 && name != "json:-" {
+        if is_file && collector.lost.send > 0 && !(name == "json:-" && reader_has_left()) {
             eprintln!("sixtap: {name}: {} records could not be written", collector.lost.send);
             status = status.max(super::ENVIRONMENT);
         }
@@ -162,6 +169,14 @@ fn end(args: &ProbeArgs, outcome: &probe::Outcome) -> u8 {
         status = FINDINGS;
     }
     status
+}
+
+/// Whether standard output is a pipe that nobody reads any more, as with `| head`: no failure of anybody's.
+fn reader_has_left() -> bool {
+    let out = std::io::stdout();
+    let mut asked = [PollFd::new(&out, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut asked, Some(&now)).is_ok() && asked[0].revents().contains(PollFlags::ERR)
 }
 
 /// What the user asked for, resolved once. Opens what the run needs; [`resolve`] only reads.
