@@ -181,12 +181,15 @@ def all_of(sixtap, folder):
         return [dict(measure(name, command, file, flows), version=version) for name, (command, version) in collectors.items()]
 
 
-def section(results):
+HEADING = "## Collectors of the Python and crates registries"
+
+
+def section(results, date):
     """The part of the page about these collectors."""
     heads = {**PYTHON, **CRATES}
     lines = [
-        "## Collectors of the Python and crates registries", "",
-        "The crafted cases only, from an IPFIX file. A flow that is not shown is one whose message or record the collector gave up. A figure",
+        HEADING, "",
+        f"Measured on {date} by `scripts/collectors`: the crafted cases only, from an IPFIX file. A flow that is not shown is one whose message or record the collector gave up. A figure",
         "is the number of flows whose value was right.", "",
         "| element | " + " | ".join(f"{heads[r['collector']]} {r['version']}" for r in results) + " |",
         "|---|" + "---|" * len(results),
