@@ -166,7 +166,7 @@ impl Mapping {
         let segments = &mut extra.segments;
         if segments.total > 0 || segments.count > 0 {
             segments.active = self.ipv6(segments.active);
-            for segment in segments.list.iter_mut().take(segments.count.into()) {
+            for segment in segments.each_mut() {
                 *segment = self.ipv6(*segment);
             }
         }

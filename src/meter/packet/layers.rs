@@ -116,6 +116,12 @@ impl Segments {
         &self.octets.0[Self::FIXED..Self::FIXED + 16 * usize::from(self.count).min(SEGMENTS)]
     }
 
+    /// The segments kept, each to be changed in place: also in [`Self::section`].
+    pub fn each_mut(&mut self) -> impl Iterator<Item = &mut [u8; 16]> {
+        let end = Self::FIXED + 16 * usize::from(self.count).min(SEGMENTS);
+        self.octets.0[Self::FIXED..end].as_chunks_mut().0.iter_mut()
+    }
+
     /// The header as it was on the wire, or nothing if it was longer than what is kept, or cut.
     #[must_use]
     pub fn section(&self) -> &[u8] {
