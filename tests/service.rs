@@ -294,37 +294,6 @@ fn the_watchdog_is_fed_while_the_workers_move() {
     });
 }
 
-/// A worker that waits on a pipe for ever is one that hangs: the watchdog starves, and the end comes within its bound.
-#[test]
-fn a_worker_that_hangs_starves_the_watchdog_and_does_not_hold_up_the_end() {
-    let config = "[input]\nread = \"-\"\n[export]\ncollector = [\"json:DIR/out.jsonl\"]\n[operation]\ndrain = 0.5\n";
-    let mut probe = Probe::start(config, &[], Some(Duration::from_millis(600)));
-    // A capture file's header and no more, so that the source opens.
-    let header = [
-        &0xa1b2_c3d4_u32.to_le_bytes()[..],
-        &[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        &65_535_u32.to_le_bytes(),
-        &1_u32.to_le_bytes(),
-    ]
-    .concat();
-    let mut pipe = probe.child.stdin.take().expect("stdin");
-    std::io::Write::write_all(&mut pipe, &header).expect("written");
-    probe.notified("READY=1");
-    probe.until_said("the watchdog is not fed");
-    while probe.message().is_some() {}
-    let until = Instant::now() + Duration::from_secs(1);
-    while Instant::now() < until {
-        assert_eq!(probe.message(), None, "fed though a worker hangs");
-    }
-    let asked = Instant::now();
-    probe.signal(Signal::TERM);
-    let (status, said) = probe.ended();
-    assert!(asked.elapsed() < Duration::from_secs(3), "{said}");
-    assert_eq!(status.code(), Some(3), "{said}");
-    assert!(said.contains("not ended when the time for it was up"), "{said}");
-    drop(pipe);
-}
-
 /// Accepts connections and reads what comes, until told to end.
 fn collector(port: u16, octets: &Arc<Mutex<usize>>) -> std::sync::mpsc::Sender<()> {
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");

@@ -63,6 +63,14 @@ impl Service {
         }
     }
 
+    /// The run has ended: said here where it ended before anybody looked.
+    pub fn end(&mut self) {
+        if self.stage != Stage::Stopping {
+            self.stage = Stage::Stopping;
+            self.notifier.stopping();
+        }
+    }
+
     /// Around a reload: `change` reads the configuration again.
     pub fn reload<T>(&self, change: impl FnOnce() -> T) -> T {
         self.notifier.reloading();

@@ -102,6 +102,7 @@ pub(crate) fn run(
         None
     };
     let outcome = probe::run(plan, &signals.stop, &mut look)?;
+    service.end();
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }

@@ -73,8 +73,10 @@ const DEADLY: &[c_long] = &[
     libc::SYS_unshare, libc::SYS_userfaultfd,
 ];
 
-/// `bpf(2)`, reading a map: the XDP program's counters. linux/bpf.h: BPF_MAP_LOOKUP_ELEM.
-const BPF_MAP_LOOKUP_ELEM: u64 = 1;
+/// `bpf(2)` with what is open already, by the numbers of linux/bpf.h: reading a map (the XDP program's counters), putting a
+/// socket into one and taking it out (BPF_MAP_LOOKUP_ELEM, _UPDATE_ELEM, _DELETE_ELEM), and ending the intake
+/// (BPF_LINK_DETACH). Nothing can be loaded or attached.
+const BPF: [u64; 4] = [1, 2, 3, 34];
 
 /// `prctl(2)`, where the vDSO is: linux/prctl.h, since Linux 6.4. The clocks are read there.
 const PR_GET_AUXV: libc::c_int = 0x4155_5856;
@@ -106,7 +108,7 @@ fn conditions() -> Made<Rules> {
     let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA, PR_GET_AUXV]
         .map(|option| option as u64);
     Ok(BTreeMap::from([
-        (libc::SYS_bpf, equal(0, &[BPF_MAP_LOOKUP_ELEM])?),
+        (libc::SYS_bpf, equal(0, &BPF)?),
         // Threads, no processes.
         (libc::SYS_clone, vec![when(0, SeccompCmpOp::MaskedEq(thread), thread)?]),
         // Libraries for name services are mapped to be executed; nothing is both written and executed.
