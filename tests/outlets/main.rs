@@ -89,6 +89,12 @@ fn show(file: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
 }
 
+/// Findings of a report of `sixtap validate` that are more than notes.
+fn faults(report: &Value) -> Vec<&Value> {
+    let findings = report["findings"].as_array().expect("findings");
+    findings.iter().filter(|finding| finding["severity"] != "note").collect()
+}
+
 /// Whether `program` can be started; says so by name when not.
 fn installed(program: &str, test: &str) -> bool {
     let folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin"];
