@@ -50,7 +50,8 @@ fn agrees(capacity: usize, operations: &[Operation], seed: u8) {
                         match table.insert(hash, &key) {
                             Insert::Entry(index) => break index,
                             Insert::Evict(victim) => {
-                                let hash = table.hash(&table.entry(victim).key.clone());
+                                let key = table.entry(victim).key;
+                                let hash = table.hash(&key);
                                 let record = table.remove(victim, hash);
                                 assert_eq!(model.remove(&record.key), Some(record.packets));
                             }
