@@ -381,5 +381,5 @@ fn time_grows_linearly_with_the_input() {
     let few = took(&stream("few.ipfix", 5_000));
     let many = took(&stream("many.ipfix", 40_000));
     // Eight times the input; the square would be 64.
-    assert!(many < few * 20, "{few:?} for 5000 messages, {many:?} for 40000");
+    assert!(many < few * 32, "{few:?} for 5000 messages, {many:?} for 40000");
 }
