@@ -72,6 +72,10 @@ pub struct Plan {
     pub sandbox: Option<Sandbox>,
     /// Longest time from the word to stop to the end.
     pub drain: Duration,
+    /// Where others may look at the run: metrics, status page, control socket.
+    pub listeners: Vec<Listener>,
+    /// Who in this process looks at the run: gets it when it has begun.
+    pub watcher: Option<mpsc::Sender<Arc<dyn Subject>>>,
 }
 
 /// What changes while a probe runs: a configuration read again.
@@ -81,10 +85,6 @@ pub struct Change {
     pub timeouts: Option<(Duration, Duration)>,
     /// Collectors.
     pub destinations: Option<Vec<Destination>>,
-    /// Where others may look at the run: metrics, status page, control socket.
-    pub listeners: Vec<Listener>,
-    /// Who in this process looks at the run: gets it when it has begun.
-    pub watcher: Option<mpsc::Sender<Arc<dyn Subject>>>,
 }
 
 /// Why a probe does not start or does not end well.
