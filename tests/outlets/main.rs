@@ -1,7 +1,7 @@
 //! Where records go besides IPFIX collectors, and what happens to them on the way: NetFlow v9, sampling, anonymisation,
 //! Kafka and Parquet; and that options records say what the ledger says.
 
-#![allow(clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod anonymise;
 #[cfg(feature = "kafka")]

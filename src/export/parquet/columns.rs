@@ -99,7 +99,7 @@ impl Schema {
                 .filter(|other| (other.enterprise, other.id) == (field.enterprise, field.id));
             let longest = lengths.map(|field| field.length).max().unwrap_or(VARIABLE_LENGTH);
             let shape = shape(context.data_type(&specifier, false), longest);
-            let name = context.name(&specifier, false).replace(':', "_").replace('/', "_");
+            let name = context.name(&specifier, false).replace([':', '/'], "_");
             columns.push((enterprise, field.id, shape));
             fields.push(Arc::new(column(&name, shape).map_err(|error| error.to_string())?));
         }

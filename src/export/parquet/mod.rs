@@ -149,8 +149,8 @@ impl Parquet {
             ),
         };
         if !taken {
-            let mut outcome = Outcome::default();
-            outcome.queue_full = Account { messages: 1, length: 0, tally };
+            let queue_full = Account { messages: 1, length: 0, tally };
+            let outcome = Outcome { queue_full, ..Outcome::default() };
             books::settle(&mut self.counters, &outcome, now);
             if !std::mem::replace(&mut self.complained, true) {
                 self.problem = Some(format!(
