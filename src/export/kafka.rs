@@ -52,6 +52,9 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("partitioner", "murmur2_random"),
 ];
 
+/// End of a problem by which records are lost.
+const LOST: &str = "; records are lost";
+
 /// What became of messages, as librdkafka tells it.
 #[derive(Default)]
 struct Reports {
@@ -73,6 +76,16 @@ impl Reports {
     fn complain(&self, problem: String) {
         let mut place = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         *place = place.take().or(Some(problem));
+    }
+
+    /// As [`Self::complain`], but a loss is told also behind what else went wrong before it.
+    fn complain_of_loss(&self, error: &KafkaError) {
+        let mut place = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(match place.take() {
+            Some(problem) if problem.ends_with(LOST) => problem,
+            Some(problem) => format!("{problem}; {error}{LOST}"),
+            None => format!("{error}{LOST}"),
+        });
     }
 }
 
@@ -96,7 +109,7 @@ impl ProducerContext for Reports {
             Err((error, _)) => {
                 settled.refused.add(parcel.length, parcel.tally);
                 drop(settled);
-                self.complain(format!("{error}; records are lost"));
+                self.complain_of_loss(error);
             }
         }
     }
@@ -301,7 +314,7 @@ impl Kafka {
                     let account = if full { &mut outcome.queue_full } else { &mut outcome.refused };
                     account.add(record.delivery_opaque.length, tally);
                     books::settle(&mut self.counters, &outcome, now);
-                    self.producer.context().complain(format!("{error}; records are lost"));
+                    self.producer.context().complain_of_loss(&error);
                     break;
                 }
             }
