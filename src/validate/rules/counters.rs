@@ -122,6 +122,10 @@ pub static MIN_MAX: Rule = Rule {
             {
                 return record.view.field(Slot::MinimumLength);
             }
+            // NetFlow v9 has two octets for it (RFC 3954 section 8): all ones are that length or any above.
+            let high = high.filter(|&high| {
+                high != 65_535 || record.view.length(Slot::MaximumLength) != Some(2)
+            });
             let over = high.is_some_and(|high| high.saturating_mul(packets) < octets);
             over.then(|| record.view.field(Slot::MaximumLength)).flatten()
         },
