@@ -35,6 +35,8 @@ mod options {
     pub(super) const STATISTICS: u16 = 1024;
     pub(super) const SAMPLING: u16 = 1025;
     pub(super) const INTERFACES: u16 = 1026;
+    /// `samplingInterval` without its algorithm: nfdump 1.7.1 passes over the two together.
+    pub(super) const INTERVAL: u16 = 1027;
     /// Scope: the exporter as a whole.
     pub(super) const SYSTEM: u16 = 1;
     /// Scope: an interface.
@@ -272,12 +274,15 @@ impl Netflow9 {
         let mut templates = vec![options_template(options::STATISTICS, system, &totals)];
         if options.sampling().is_some() {
             templates.push(options_template(options::SAMPLING, system, &sampling));
+            templates.push(options_template(options::INTERVAL, system, &sampling[..1]));
         }
         if !options.interfaces().is_empty() {
             let interface = (options::INTERFACE, 4);
             templates.push(options_template(options::INTERFACES, interface, &names));
         }
         for template in &templates {
+            // Each in a FlowSet of its own: nfdump reads no more than the first of one.
+            self.packet.close();
             self.add(OPTIONS, template, 0, now);
             self.counters.templates += 1;
         }
@@ -287,6 +292,8 @@ impl Netflow9 {
             record.extend_from_slice(&sampling.one_in.to_be_bytes());
             record.push(old_algorithm(sampling.method));
             self.add(options::SAMPLING, &record, 1, now);
+            record.truncate(8);
+            self.add(options::INTERVAL, &record, 1, now);
         }
         for interface in options.interfaces() {
             let mut record = interface.index.to_be_bytes().to_vec();
