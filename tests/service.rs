@@ -325,6 +325,8 @@ fn collector(port: u16, octets: &Arc<Mutex<usize>>) -> std::sync::mpsc::Sender<(
 fn the_whole_probe_runs_in_its_sandbox() {
     in_namespace("the_whole_probe_runs_in_its_sandbox", || {
         wire::pair(1500, 2);
+        // A collector at ::1: the pair's namespace has IPv6 switched off.
+        fs::write("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0").unwrap();
         wire::run("ip", &["link", "set", "dev", "lo", "up"]);
         for mode in [&["--packet-socket=2"][..], &["--steal"]] {
             let octets = Arc::new(Mutex::new(0));

@@ -127,6 +127,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
     fn progress(&self) -> Option<(u64, u64)> {
         (**self).progress()
     }
+
+    fn describe(&mut self) -> Option<Description> {
+        (**self).describe()
+    }
 }
 
 /// What a source knows of frames it did not lend (DESIGN section 5). Each loss has another cure, so they stay apart.

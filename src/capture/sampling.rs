@@ -4,7 +4,7 @@
 //! without sampling has no [`Sampled`] at all, so it costs nothing there. Invariant: every frame of the inner source is
 //! either lent or counted as unsampled.
 
-use super::{BATCH, CaptureError, Frame, Poll, Source, SourceCounters};
+use super::{BATCH, CaptureError, Description, Frame, Poll, Source, SourceCounters};
 use arrayvec::ArrayVec;
 use std::fmt;
 use std::str::FromStr;
@@ -167,6 +167,10 @@ impl<S: Source> Source for Sampled<S> {
         counters.delivered = self.chosen;
         counters.unsampled += self.passed_over;
         counters
+    }
+
+    fn describe(&mut self) -> Option<Description> {
+        self.source.describe()
     }
 
     fn stop(&mut self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sixtap::capture::xdp::{self, Options, XdpSource};
@@ -235,11 +236,21 @@ fn capture_outlives_a_change_of_user() {
         assert!(!feature_is_on("rx", "rx-vlan-offload"));
         let mut sender = Sender::open("tx");
         writeln!(child.stdin.as_mut().expect("stdin")).expect("written");
-        for _ in 0..50 {
-            sender.send(&wire::frame(0, 80));
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        assert!(lines.any(|line| line == "done"));
+        // Frames until the other process has seen some, however late it begins to look.
+        let answered = AtomicBool::new(false);
+        let done = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let done = lines.any(|line| line == "done");
+                answered.store(true, Ordering::Relaxed);
+                done
+            });
+            while !answered.load(Ordering::Relaxed) {
+                sender.send(&wire::frame(0, 80));
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            reader.join().expect("the reader")
+        });
+        assert!(done);
         assert!(child.wait().expect("wait").success());
         assert!(!wire::has_program("rx"));
         assert!(feature_is_on("rx", "rx-vlan-offload"), "not given back");

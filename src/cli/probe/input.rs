@@ -54,7 +54,7 @@ pub(super) struct InputArgs {
     /// Capture through a packet socket: for hosts whose traffic must keep reaching the kernel. With a COUNT, that many
     /// sockets and workers share the packets by their addresses.
     #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "1",
-        conflicts_with_all = ["queues", "workers", "timestamps", "require", "no_zero_copy", "steal", "busy_poll", "keep_settings"])]
+        conflicts_with_all = ["queues", "workers", "require", "no_zero_copy", "steal", "busy_poll", "keep_settings"])]
     pub(super) packet_socket: Option<u32>,
 
     /// Entries of each AF_XDP socket's ring.
@@ -87,7 +87,7 @@ pub(super) struct InputArgs {
     pub(super) filter: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Timestamps {
     /// One clock reading a batch of up to 64 frames, when the worker takes it.
     #[default]
@@ -182,6 +182,12 @@ fn open_packet_sockets(
     sockets: u32,
     expression: &str,
 ) -> Result<Vec<Input>, Failure> {
+    if args.timestamps != Timestamps::Batch {
+        return Err(Failure::usage(
+            "--timestamps is for AF_XDP: a packet socket has the kernel's stamp of each packet; leave it out"
+                .to_owned(),
+        ));
+    }
     let mut inputs = Vec::new();
     for interface in &args.interfaces {
         let options = packet_socket::Options { sockets, ..packet_socket::Options::new(interface) };

@@ -38,7 +38,7 @@ fn what_is_understood_is_written_the_same() {
 #[test]
 fn what_is_not_understood_has_its_reason() {
     for (text, reason) in [
-        ("collector", "none of udp, tcp"),
+        ("collector", "none of udp, nfv9+udp, tcp"),
         ("udp:host", "\"//\" is missing"),
         ("udp://2001:db8::1:4739", "brackets"),
         ("udp://[2001:db8::1", "closing bracket"),
@@ -68,7 +68,7 @@ fn what_is_not_understood_has_its_reason() {
         ("gopher://host", "\"gopher\" is none of"),
         ("failover:udp://a", "two collectors or more"),
         ("failover:udp://a,udp://a", "given twice"),
-        ("failover:udp://a,file:b", "only collectors at a socket"),
+        ("failover:udp://a,file:b", "only IPFIX collectors at a socket"),
         ("balance:udp://a,gopher://b", "gopher://b: \"gopher\" is none of"),
     ] {
         let error = text.parse::<Destination>().unwrap_err().to_string();
