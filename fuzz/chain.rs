@@ -1,10 +1,10 @@
 //! Frames that a grammar of IPv6 chains, fragments and tunnels makes of the input, through both meters.
 //!
-//! The first octet chooses what the meters are asked for, the rest are the choices of `tests/meters/grammar.rs`.
+//! The first octet chooses what the meters are asked for, the rest are the choices of `tests/suite/meters/grammar.rs`.
 
 #![no_main]
 
-#[path = "../tests/meters/mod.rs"]
+#[path = "../tests/suite/meters/mod.rs"]
 mod meters;
 
 use meters::{Asked, differences, fast, grammar, slow};

@@ -4,7 +4,7 @@
 
 #![no_main]
 
-#[path = "../tests/meters/mod.rs"]
+#[path = "../tests/suite/meters/mod.rs"]
 mod meters;
 
 use meters::{Asked, Octets, differences, fast, slow};

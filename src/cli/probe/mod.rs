@@ -2,7 +2,7 @@
 //!
 //! The options stand in groups, one file each: [`input`], [`meter`], [`export`], [`operation`]. **To add an option**, add a field
 //! to one of them: it is a key of the configuration file from then on ([`crate::config::file`]), in the man page and the
-//! completions; then `SIXTAP_WRITE_DOCS=1 cargo test --test configuration` writes `docs/configuration.md` anew.
+//! completions; then `SIXTAP_WRITE_DOCS=1 cargo test --test suite configuration` writes `docs/configuration.md` anew.
 
 pub(super) mod configuration;
 mod export;

@@ -2,9 +2,8 @@
 //!
 //! Runs for a bounded number of cases (`PROPTEST_CASES` changes it); `fuzz/` runs the same without end.
 
-mod meters;
 
-use meters::{Asked, Octets, differences, fast, grammar, slow};
+use crate::meters::{self, Asked, Octets, differences, fast, grammar, slow};
 use proptest::prelude::*;
 use sixtap::meter::packet::TunnelMode;
 

@@ -6,12 +6,12 @@ use sixtap::capture::xdp::{self, NicClock, Options, Timestamps};
 use sixtap::capture::{Poll, Source};
 
 use crate::wire::{self, Sender, in_namespace};
-use crate::{assert_balanced, open_one};
+use crate::af_xdp::{assert_balanced, open_one};
 
 /// How late time stamps are: the sender puts its clock into each frame. Shown with --nocapture; docs/capture.md has the figures.
 #[test]
 fn time_stamps_are_soon_after_the_sending() {
-    in_namespace("time::time_stamps_are_soon_after_the_sending", || {
+    in_namespace("af_xdp::time::time_stamps_are_soon_after_the_sending", || {
         wire::pair(1500, 1);
         let plain = Options::new("rx");
         let busy = Options { busy_poll: Some(xdp::BusyPoll::default()), ..plain.clone() };
@@ -84,7 +84,7 @@ fn lateness(source: &mut xdp::Group, behind: Duration) -> Vec<u64> {
 /// is counted as one without a time of its own.
 #[test]
 fn a_nic_without_a_clock_is_told_of() {
-    in_namespace("time::a_nic_without_a_clock_is_told_of", || {
+    in_namespace("af_xdp::time::a_nic_without_a_clock_is_told_of", || {
         wire::pair(9100, 1);
         let compared = Timestamps::Nic(NicClock::Compared);
         let error = xdp::open(&Options { timestamps: compared, ..Options::new("rx") })
@@ -126,7 +126,7 @@ fn a_nic_without_a_clock_is_told_of() {
 /// Frames that the program stamps arrive as they were sent, whatever their length; frames for the kernel are left alone.
 #[test]
 fn stamped_frames_are_whole() {
-    in_namespace("time::stamped_frames_are_whole", || {
+    in_namespace("af_xdp::time::stamped_frames_are_whole", || {
         wire::pair(9100, 2);
         for frame_size in [2048, 4096] {
             let mut sources = xdp::open(&Options {

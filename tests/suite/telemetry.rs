@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
-mod wire;
 
 use serde_json::Value;
 use sixtap::capture::{CaptureError, Frame, Poll, Source, SourceCounters};
@@ -21,7 +20,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use wire::{Sender, in_namespace, run};
+use crate::wire::{self, Sender, in_namespace, run};
 
 const SIXTAP: &str = env!("CARGO_BIN_EXE_sixtap");
 
@@ -112,7 +111,7 @@ fn metric(text: &str, line: &str) -> u64 {
 
 #[test]
 fn metrics_add_up_to_the_ledger_and_slow_clients_hurt_nobody() {
-    in_namespace("metrics_add_up_to_the_ledger_and_slow_clients_hurt_nobody", || {
+    in_namespace("telemetry::metrics_add_up_to_the_ledger_and_slow_clients_hurt_nobody", || {
         let directory = tempfile::tempdir().unwrap();
         let address = "127.0.0.1:9601";
         wire::pair(1500, 1);
@@ -163,7 +162,7 @@ fn metrics_add_up_to_the_ledger_and_slow_clients_hurt_nobody() {
 
 #[test]
 fn every_case_of_the_suite_is_counted_by_header_and_fragment() {
-    in_namespace("every_case_of_the_suite_is_counted_by_header_and_fragment", || {
+    in_namespace("telemetry::every_case_of_the_suite_is_counted_by_header_and_fragment", || {
         let directory = tempfile::tempdir().unwrap();
         let address = "127.0.0.1:9602";
         wire::pair(9000, 1);
@@ -302,7 +301,7 @@ impl Drop for Terminal {
 
 #[test]
 fn top_shows_what_goes_by_in_80_columns() {
-    let test = "top_shows_what_goes_by_in_80_columns";
+    let test = "telemetry::top_shows_what_goes_by_in_80_columns";
     if !installed(test, "tmux") {
         return;
     }
@@ -368,7 +367,7 @@ fn top_shows_what_goes_by_in_80_columns() {
 
 #[test]
 fn top_captures_by_itself() {
-    in_namespace("top_captures_by_itself", || {
+    in_namespace("telemetry::top_captures_by_itself", || {
         wire::pair(1500, 1);
         let child = Command::new(SIXTAP)
             .args(["top", "-i", "rx", "--once", "--interval", "2", "--filter", "udp and port 4000"])
@@ -415,7 +414,7 @@ fn top_without_a_probe_says_what_to_do() {
 
 #[test]
 fn the_status_page_fills_in_a_browser() {
-    let test = "the_status_page_fills_in_a_browser";
+    let test = "telemetry::the_status_page_fills_in_a_browser";
     if !installed(test, "chromium") {
         return;
     }

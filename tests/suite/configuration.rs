@@ -250,7 +250,7 @@ fn a_run_by_file_alone_is_the_run_by_options() {
 #[test]
 fn the_page_lists_every_key() {
     const BEGIN: &str =
-        "<!-- keys: written by SIXTAP_WRITE_DOCS=1 cargo test --test configuration -->\n";
+        "<!-- keys: written by SIXTAP_WRITE_DOCS=1 cargo test --test suite configuration -->\n";
     const END: &str = "<!-- end of keys -->\n";
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
     let text = fs::read_to_string(&page).expect("docs/configuration.md");
@@ -263,7 +263,7 @@ fn the_page_lists_every_key() {
     } else {
         assert_eq!(
             table, fresh,
-            "write it anew: SIXTAP_WRITE_DOCS=1 cargo test --test configuration"
+            "write it anew: SIXTAP_WRITE_DOCS=1 cargo test --test suite configuration"
         );
     }
 }

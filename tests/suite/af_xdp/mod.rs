@@ -8,15 +8,13 @@
 mod life;
 mod queues;
 mod time;
-#[path = "../wire/mod.rs"]
-mod wire;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sixtap::capture::xdp::{self, Options, Require, XdpSource};
 use sixtap::capture::{CaptureError, Poll, Source, SourceCounters};
-use wire::{Sender, in_namespace};
+use crate::wire::{self, Sender, in_namespace};
 
 const TICK: Duration = Duration::from_millis(50);
 
@@ -54,7 +52,7 @@ fn a_million_frames_are_all_counted() {
     const FRAMES: u64 = 1_000_000;
     /// Fewer than veth's ring has entries, so that no loss is allowed.
     const ON_THE_WAY: u64 = 192;
-    in_namespace("a_million_frames_are_all_counted", || {
+    in_namespace("af_xdp::a_million_frames_are_all_counted", || {
         wire::pair(1500, 1);
         let mut source = open_one(&Options::new("rx"));
         assert!(source.mode().native && !source.mode().zero_copy, "{:?}", source.steps());
@@ -106,7 +104,7 @@ fn a_million_frames_are_all_counted() {
 
 #[test]
 fn every_frame_lost_under_overload_is_counted_once() {
-    in_namespace("every_frame_lost_under_overload_is_counted_once", || {
+    in_namespace("af_xdp::every_frame_lost_under_overload_is_counted_once", || {
         wire::pair(1500, 1);
         let mut source = open_one(&Options { ring: 1024, ..Options::new("rx") });
         let mut sender = Sender::open("tx");
@@ -144,7 +142,7 @@ fn every_frame_lost_under_overload_is_counted_once() {
 
 #[test]
 fn a_jumbo_frame_is_one_frame() {
-    in_namespace("a_jumbo_frame_is_one_frame", || {
+    in_namespace("af_xdp::a_jumbo_frame_is_one_frame", || {
         wire::pair(9100, 1);
         for frame_size in [2048, 4096] {
             let mut source =
@@ -182,7 +180,7 @@ fn a_jumbo_frame_is_one_frame() {
 
 #[test]
 fn obstacles_are_named_with_their_cure() {
-    in_namespace("obstacles_are_named_with_their_cure", || {
+    in_namespace("af_xdp::obstacles_are_named_with_their_cure", || {
         wire::pair(1500, 1);
         let refusal = |options: &Options| match xdp::open(options) {
             Err(CaptureError::Environment(line)) => line,
@@ -217,7 +215,7 @@ fn obstacles_are_named_with_their_cure() {
 
 #[test]
 fn generic_mode_is_the_last_resort() {
-    in_namespace("generic_mode_is_the_last_resort", || {
+    in_namespace("af_xdp::generic_mode_is_the_last_resort", || {
         wire::pair(1500, 1);
         wire::run(
             "ip",
@@ -244,7 +242,7 @@ fn generic_mode_is_the_last_resort() {
 
 #[test]
 fn busy_polling_delivers() {
-    in_namespace("busy_polling_delivers", || {
+    in_namespace("af_xdp::busy_polling_delivers", || {
         wire::pair(1500, 1);
         let options = Options { busy_poll: Some(xdp::BusyPoll::default()), ..Options::new("rx") };
         let mut source = open_one(&options);

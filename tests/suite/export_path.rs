@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 #![allow(unsafe_code, reason = "system calls of the sender, which is not used here")]
 
-mod wire;
 
 use sixtap::capture::Timestamp;
 use sixtap::export::{ExportPlan, Exporter, Statistics};
@@ -14,7 +13,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use wire::in_namespace;
+use crate::wire::{self, in_namespace};
 
 /// Another network namespace: that of a process which ends with the test.
 struct Elsewhere(Child);
@@ -145,7 +144,7 @@ fn fragmented() -> u64 {
 
 #[test]
 fn messages_keep_to_the_path_mtu_and_grow_with_it() {
-    in_namespace("messages_keep_to_the_path_mtu_and_grow_with_it", || {
+    in_namespace("export_path::messages_keep_to_the_path_mtu_and_grow_with_it", || {
         let (router, far) = (Elsewhere::new(), Elsewhere::new());
         here(&format!(
             "ip link set lo up; ip link add e type veth peer name r1 netns {}; ip link set e up;
@@ -211,7 +210,7 @@ fn packets_leave_as_the_collector_says() {
         eprintln!("not run: packets_leave_as_the_collector_says: there is no tcpdump here");
         return;
     }
-    in_namespace("packets_leave_as_the_collector_says", || {
+    in_namespace("export_path::packets_leave_as_the_collector_says", || {
         let far = Elsewhere::new();
         here(&format!(
             "ip link set lo up; ip link add e1 type veth peer name c1 netns {0};

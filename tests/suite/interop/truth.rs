@@ -1,8 +1,8 @@
 //! What is in a capture. Of a crafted one its makers say it; of a real one tshark reads it packet by packet, and the
 //! packets are simply added up. Nothing of sixtap's meter takes part.
 
-use crate::collectors;
-use crate::flows::{Flows, Record, by_key, ie, number};
+use crate::interop::collectors;
+use crate::interop::flows::{Flows, Record, by_key, ie, number};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fs;

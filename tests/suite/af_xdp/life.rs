@@ -9,11 +9,11 @@ use sixtap::capture::xdp::{self, Options, XdpSource};
 use sixtap::capture::{Poll, Source, SourceCounters};
 
 use crate::wire::{self, Sender, in_namespace};
-use crate::{TICK, assert_balanced, drain};
+use crate::af_xdp::{TICK, assert_balanced, drain};
 
 #[test]
 fn nothing_is_left_behind() {
-    in_namespace("life::nothing_is_left_behind", || {
+    in_namespace("af_xdp::life::nothing_is_left_behind", || {
         wire::pair(1500, 2);
         let promiscuous = || {
             wire::output("ip", &["-details", "link", "show", "dev", "rx"]).contains("promiscuity 1")
@@ -42,7 +42,7 @@ fn hold_until_killed() {
 
 fn hold_and_kill() {
     let mut child = Command::new(std::env::current_exe().expect("own path"))
-        .args(["--exact", "life::hold_until_killed", "--nocapture"])
+        .args(["--exact", "af_xdp::life::hold_until_killed", "--nocapture"])
         .env("SIXTAP_TEST_HOLD", "1")
         .stdout(Stdio::piped())
         .spawn()
@@ -56,7 +56,7 @@ fn hold_and_kill() {
 
 #[test]
 fn a_killed_probe_leaves_no_program() {
-    in_namespace("life::a_killed_probe_leaves_no_program", || {
+    in_namespace("af_xdp::life::a_killed_probe_leaves_no_program", || {
         wire::pair(1500, 1);
         hold_and_kill();
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -73,7 +73,7 @@ fn a_killed_probe_leaves_no_program() {
 
 #[test]
 fn an_interface_that_comes_back_is_captured_again() {
-    in_namespace("life::an_interface_that_comes_back_is_captured_again", || {
+    in_namespace("af_xdp::life::an_interface_that_comes_back_is_captured_again", || {
         wire::pair(1500, 2);
         let mut sources = xdp::open(&Options::new("rx")).expect("open");
         let mut seen = 0u64;
@@ -128,7 +128,7 @@ fn feature_is_on(interface: &str, feature: &str) -> bool {
 
 #[test]
 fn settings_are_given_back() {
-    in_namespace("life::settings_are_given_back", || {
+    in_namespace("af_xdp::life::settings_are_given_back", || {
         wire::pair(1500, 1);
         assert!(feature_is_on("rx", "rx-vlan-offload"));
         let left = Options { prepare: false, ..Options::new("rx") };
@@ -144,7 +144,7 @@ fn settings_are_given_back() {
 
 #[test]
 fn a_crashed_probe_is_tidied_up_after() {
-    in_namespace("life::a_crashed_probe_is_tidied_up_after", || {
+    in_namespace("af_xdp::life::a_crashed_probe_is_tidied_up_after", || {
         wire::pair(1500, 1);
         hold_and_kill();
         assert!(!feature_is_on("rx", "rx-vlan-offload"), "the crash left it changed");
@@ -212,10 +212,10 @@ fn become_nobody_and_capture() {
 /// and gives its settings back.
 #[test]
 fn capture_outlives_a_change_of_user() {
-    in_namespace("life::capture_outlives_a_change_of_user", || {
+    in_namespace("af_xdp::life::capture_outlives_a_change_of_user", || {
         wire::pair(1500, 2);
         let mut child = Command::new(std::env::current_exe().expect("own path"))
-            .args(["--exact", "life::become_nobody_and_capture", "--nocapture"])
+            .args(["--exact", "af_xdp::life::become_nobody_and_capture", "--nocapture"])
             .env("SIXTAP_TEST_NOBODY", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -3,9 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 
-mod meters;
 
-use meters::{Octets, corpus, frames};
+use crate::meters::{Octets, corpus, frames};
 use sixtap::meter::packet::{self, Options, Packets, Traffic};
 use sixtap::validate::reference;
 use std::process::Command;

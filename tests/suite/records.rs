@@ -4,10 +4,9 @@
 //! The whole way is compared: reader, meter, export with its templates, and JSON. An element may be left out only where that says
 //! the same; one that the reference does not have must be 0 (`meters::json`).
 
-mod meters;
 
-use meters::json::{differences, key, plain, probe};
-use meters::{Asked, Elements, View, corpus, frames, slow};
+use crate::meters::json::{differences, key, plain, probe};
+use crate::meters::{self, Asked, Elements, View, corpus, frames, slow};
 use serde_json::Value;
 use sixtap::meter::packet::TunnelMode;
 use std::path::Path;

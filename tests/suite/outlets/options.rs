@@ -66,9 +66,9 @@ fn statistics_are_the_ledgers() {
     let domain = last("observationDomainName");
     assert_eq!(domain["observationDomainName"], "edge west");
     assert_eq!(number(domain, "observationDomainId"), 7);
-    // At the end of the session; at its start too where it is longer than the exporter's tick, which a short run is not.
+    // At the start of the session and at its end.
     for name in ["exportedFlowRecordTotalCount", "ignoredPacketTotalCount", "notSentFlowTotalCount"]
     {
-        assert!(!with(name).is_empty(), "{name}: no record");
+        assert!(with(name).len() >= 2, "{name}: {} records", with(name).len());
     }
 }

@@ -5,12 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
-mod wire;
 
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use wire::in_namespace;
+use crate::wire::{self, in_namespace};
 
 fn doctor(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sixtap"))
@@ -36,7 +35,7 @@ fn report(arguments: &[&str]) -> (Option<i32>, Value) {
 
 #[test]
 fn each_topic_has_its_verdict() {
-    in_namespace("each_topic_has_its_verdict", || {
+    in_namespace("doctor::each_topic_has_its_verdict", || {
         wire::pair(1500, 2);
         let (status, before) = report(&["rx", "--json"]);
         assert_eq!(status, Some(0), "{before:#}");
@@ -59,7 +58,7 @@ fn each_topic_has_its_verdict() {
 #[cfg(feature = "xdp")]
 #[test]
 fn every_line_has_its_cure_for_root_and_for_anybody() {
-    in_namespace("every_line_has_its_cure_for_root_and_for_anybody", || {
+    in_namespace("doctor::every_line_has_its_cure_for_root_and_for_anybody", || {
         wire::pair(9100, 4);
         let (_, root) = report(&["rx", "--json"]);
         let anybody = Command::new("setpriv")
@@ -109,7 +108,7 @@ fn every_line_has_its_cure_for_root_and_for_anybody() {
 #[cfg(feature = "xdp")]
 #[test]
 fn trying_shows_the_mode_and_leaves_nothing() {
-    in_namespace("trying_shows_the_mode_and_leaves_nothing", || {
+    in_namespace("doctor::trying_shows_the_mode_and_leaves_nothing", || {
         wire::pair(1500, 1);
         let (status, tried) = report(&["rx", "--json", "--try"]);
         assert_eq!(status, Some(0), "{tried:#}");

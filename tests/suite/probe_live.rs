@@ -6,14 +6,13 @@
 #![cfg(feature = "xdp")]
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
-mod wire;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wire::{Sender, in_namespace};
+use crate::wire::{self, Sender, in_namespace};
 
 fn probe(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_sixtap"))
@@ -84,7 +83,7 @@ fn all_packets_are_in_records(arguments: &[&str]) -> Value {
 
 #[test]
 fn a_probe_by_af_xdp_meters_every_packet() {
-    in_namespace("a_probe_by_af_xdp_meters_every_packet", || {
+    in_namespace("probe_live::a_probe_by_af_xdp_meters_every_packet", || {
         wire::pair(1500, 2);
         for options in [
             &["--quiet"][..],
@@ -104,7 +103,7 @@ fn a_probe_by_af_xdp_meters_every_packet() {
 
 #[test]
 fn a_probe_by_packet_socket_meters_every_packet() {
-    in_namespace("a_probe_by_packet_socket_meters_every_packet", || {
+    in_namespace("probe_live::a_probe_by_packet_socket_meters_every_packet", || {
         wire::pair(1500, 1);
         for options in [&["--packet-socket"][..], &["--packet-socket=2"]] {
             let ledger = all_packets_are_in_records(options);
@@ -118,7 +117,7 @@ fn a_probe_by_packet_socket_meters_every_packet() {
 /// octets that the UDP header begins about where the first buffer of 2048 ends, or within it, or in the next.
 #[test]
 fn headers_that_straddle_buffers_are_read() {
-    in_namespace("headers_that_straddle_buffers_are_read", || {
+    in_namespace("probe_live::headers_that_straddle_buffers_are_read", || {
         wire::pair(9100, 1);
         for options in [&["--timestamps", "packet"][..], &[]] {
             let child = probe(&[&["--template", "full", "--quiet"], options].concat());
@@ -172,7 +171,7 @@ fn with_options(port: u16, length: usize) -> Vec<u8> {
 /// The two directions of a tap: two interfaces, each with its own program and its number in the record.
 #[test]
 fn two_interfaces_are_captured_at_once() {
-    in_namespace("two_interfaces_are_captured_at_once", || {
+    in_namespace("probe_live::two_interfaces_are_captured_at_once", || {
         wire::pair(1500, 2);
         wire::run("ip", &["link", "add", "tx2", "type", "veth", "peer", "name", "rx2"]);
         for name in ["tx2", "rx2"] {
@@ -224,7 +223,7 @@ fn two_interfaces_are_captured_at_once() {
 /// was lost on the way and what was metered; what was metered is in records.
 #[test]
 fn under_overload_every_packet_is_in_one_counter() {
-    in_namespace("under_overload_every_packet_is_in_one_counter", || {
+    in_namespace("probe_live::under_overload_every_packet_is_in_one_counter", || {
         wire::pair(1500, 1);
         for options in [&["--ring", "256"][..], &["--ring", "256", "--timestamps", "packet"]] {
             let child = probe(&[&["--quiet"], options].concat());
@@ -268,7 +267,7 @@ fn under_overload_every_packet_is_in_one_counter() {
 /// told to spread by addresses, as veth. One worker for all queues makes one record of them all the same.
 #[test]
 fn a_flow_over_several_queues_is_one_record() {
-    in_namespace("a_flow_over_several_queues_is_one_record", || {
+    in_namespace("probe_live::a_flow_over_several_queues_is_one_record", || {
         wire::pair(1500, 4);
         let child = probe(&["--quiet", "--workers", "1"]);
         until_promiscuous();
@@ -321,7 +320,7 @@ fn one_of_a_flow(packet: usize) -> Vec<u8> {
 /// As a systemd unit with AmbientCapabilities has it: another user, three capabilities, no more.
 #[test]
 fn three_capabilities_are_enough() {
-    in_namespace("three_capabilities_are_enough", || {
+    in_namespace("probe_live::three_capabilities_are_enough", || {
         wire::pair(1500, 1);
         // Limits can be lowered everywhere, so the small ring stands for memory enough.
         const ENOUGH: &str = "6000000";

@@ -1,8 +1,7 @@
 //! The fast meter and the reference agree, flow by flow and element by element, on every capture of the corpus.
 
-mod meters;
 
-use meters::{Asked, Difference, corpus, differences, fast, frames, slow};
+use crate::meters::{Asked, Difference, corpus, differences, fast, frames, slow};
 use sixtap::meter::packet::TunnelMode;
 
 /// A difference that stays, and why.

@@ -4,7 +4,6 @@
 
 #![allow(unsafe_code, reason = "system calls of the other tests' sender")]
 
-mod wire;
 
 use serde_json::Value;
 use sixtap::capture::packet_socket::{self, Options, PacketSocket};
@@ -12,7 +11,7 @@ use sixtap::capture::{Poll, Source};
 use sixtap::craft::{Plan, suite};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use wire::in_namespace;
+use crate::wire::{self, in_namespace};
 
 const TICK: Duration = Duration::from_millis(200);
 
@@ -43,7 +42,7 @@ fn craft(words: &[&str]) -> (String, String) {
 
 #[test]
 fn every_case_that_fits_arrives_as_it_was_made() {
-    in_namespace("every_case_that_fits_arrives_as_it_was_made", || {
+    in_namespace("craft_send::every_case_that_fits_arrives_as_it_was_made", || {
         wire::pair(1500, 1);
         let mut source = receiver();
         let words = ["-i", "tx", "--rate", "5000", "--truth", "-", "--only", "all"];
@@ -70,7 +69,7 @@ fn every_case_that_fits_arrives_as_it_was_made() {
 
 #[test]
 fn large_packets_are_sent_where_they_fit() {
-    in_namespace("large_packets_are_sent_where_they_fit", || {
+    in_namespace("craft_send::large_packets_are_sent_where_they_fit", || {
         // The largest veth takes.
         wire::pair(65_535, 1);
         let mut source = receiver();
@@ -83,7 +82,7 @@ fn large_packets_are_sent_where_they_fit() {
 
 #[test]
 fn a_case_keeps_its_own_times() {
-    in_namespace("a_case_keeps_its_own_times", || {
+    in_namespace("craft_send::a_case_keeps_its_own_times", || {
         wire::pair(1500, 1);
         let mut source = receiver();
         let began = Instant::now();
@@ -108,7 +107,7 @@ fn a_case_keeps_its_own_times() {
 
 #[test]
 fn a_load_keeps_its_rate() {
-    in_namespace("a_load_keeps_its_rate", || {
+    in_namespace("craft_send::a_load_keeps_its_rate", || {
         wire::pair(1500, 1);
         let mut source = receiver();
         let began = Instant::now();

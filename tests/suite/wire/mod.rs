@@ -2,18 +2,20 @@
 //!
 //! A test runs itself again inside the namespace (`ip netns exec`), so nothing of the machine's own network is touched.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 
+/// Names a file that the run inside the namespace makes when its body has been gone through.
 const INSIDE: &str = "SIXTAP_TEST_NAMESPACE";
 
 /// Runs `body` in a fresh network namespace. Without root it says by name that the test was not run.
+///
+/// `test` is the whole name of the test, modules included: it is asked for by that name, inside.
 pub(crate) fn in_namespace(test: &str, body: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
+    if let Some(done) = std::env::var_os(INSIDE) {
         body();
+        std::fs::write(done, test).expect("a mark that the body ran");
         return;
     }
     if !rustix::process::geteuid().is_root() {
@@ -23,16 +25,20 @@ pub(crate) fn in_namespace(test: &str, body: impl FnOnce()) {
     }
     let namespace = Namespace::make(test);
     let me = std::env::current_exe().expect("the test's own path");
+    let directory = tempfile::tempdir().expect("a directory");
+    let done = directory.path().join("done");
     let status = Command::new("ip")
         .args(["netns", "exec", &namespace.0])
         .arg(me)
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, &namespace.0)
+        .env(INSIDE, &done)
         .stdin(Stdio::null())
         .status()
         .expect("ip (package iproute2) is needed");
     drop(namespace);
     assert!(status.success(), "{test} failed inside its namespace");
+    // A name that no test has would run nothing, and pass.
+    assert!(done.exists(), "{test}: no test of that name ran inside the namespace");
 }
 
 /// Removed when dropped.

@@ -7,7 +7,6 @@
 #![cfg(feature = "xdp")]
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
-mod wire;
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -19,7 +18,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use wire::{Sender, in_namespace};
+use crate::wire::{self, Sender, in_namespace};
 
 /// A running probe, what it says, and what it tells systemd.
 struct Probe {
@@ -192,7 +191,7 @@ const CONFIG: &str = "[input]\ninterface = [\"rx\"]\n[meter]\nidle = 600\nactive
 
 #[test]
 fn a_configuration_is_read_again_without_losing_a_flow() {
-    in_namespace("a_configuration_is_read_again_without_losing_a_flow", || {
+    in_namespace("service::a_configuration_is_read_again_without_losing_a_flow", || {
         wire::pair(1500, 1);
         let probe = Probe::start(CONFIG, &["--packet-socket"], None);
         probe.notified("READY=1");
@@ -273,7 +272,7 @@ impl Probe {
 
 #[test]
 fn the_watchdog_is_fed_while_the_workers_move() {
-    in_namespace("the_watchdog_is_fed_while_the_workers_move", || {
+    in_namespace("service::the_watchdog_is_fed_while_the_workers_move", || {
         wire::pair(1500, 2);
         // By interrupt and by busy poll, with traffic and without.
         for mode in [&["--packet-socket=2"][..], &["--steal"]] {
@@ -323,7 +322,7 @@ fn collector(port: u16, octets: &Arc<Mutex<usize>>) -> std::sync::mpsc::Sender<(
 /// looked up by name and goes away and comes back.
 #[test]
 fn the_whole_probe_runs_in_its_sandbox() {
-    in_namespace("the_whole_probe_runs_in_its_sandbox", || {
+    in_namespace("service::the_whole_probe_runs_in_its_sandbox", || {
         wire::pair(1500, 2);
         // A collector at ::1: the pair's namespace has IPv6 switched off.
         fs::write("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "0").unwrap();

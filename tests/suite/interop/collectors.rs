@@ -2,7 +2,7 @@
 //!
 //! Every process is ended by its own id, also when a test panics ([`Running`]).
 
-use crate::flows::{Record, ie, totals};
+use crate::interop::flows::{Record, ie, totals};
 use serde_json::Value;
 use std::fs;
 use std::io::Read as _;
@@ -333,7 +333,7 @@ fn nfacctd_records(file: &Path) -> Vec<Record> {
 fn protocol(name: &str) -> String {
     // Debian's netbase calls it so.
     let name = if name == "ipencap" { "IPv4" } else { name };
-    include_str!("../../ie-registry/protocol-numbers.csv")
+    include_str!("../../../ie-registry/protocol-numbers.csv")
         .lines()
         .filter_map(|line| {
             let mut columns = line.split(',');

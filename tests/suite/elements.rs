@@ -3,10 +3,9 @@
 //! Each row holds three to each other: the value written here, the record that `sixtap probe` exports, and the reference. Every
 //! element that a preset carries must have a row.
 
-mod meters;
 
-use meters::json::{plain, run};
-use meters::{Asked, Elements, frames, slow};
+use crate::meters::json::{plain, run};
+use crate::meters::{Asked, Elements, frames, slow};
 use serde_json::{Value, json};
 use sixtap::meter::packet::TunnelMode;
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,6 @@
 
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
-mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sixtap::capture::packet_socket::{self, Options, PacketSocket};
 use sixtap::capture::{CaptureError, Frame, Poll, Source};
-use wire::{Sender, in_namespace};
+use crate::wire::{self, Sender, in_namespace};
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -30,7 +29,7 @@ fn drain(source: &mut PacketSocket, mut each: impl FnMut(&Frame<'_>)) {
 
 #[test]
 fn frames_arrive_whole_and_in_order() {
-    in_namespace("frames_arrive_whole_and_in_order", || {
+    in_namespace("packet_socket::frames_arrive_whole_and_in_order", || {
         wire::pair(9100, 1);
         let mut source = open_one(&Options::new("rx"));
         let mut sender = Sender::open("tx");
@@ -63,7 +62,7 @@ fn frames_arrive_whole_and_in_order() {
 
 #[test]
 fn every_frame_lost_under_overload_is_counted_once() {
-    in_namespace("every_frame_lost_under_overload_is_counted_once", || {
+    in_namespace("packet_socket::every_frame_lost_under_overload_is_counted_once", || {
         wire::pair(1500, 1);
         let mut source = open_one(&Options { ring: 1 << 20, ..Options::new("rx") });
         let mut sender = Sender::open("tx");
@@ -94,7 +93,7 @@ fn every_frame_lost_under_overload_is_counted_once() {
 
 #[test]
 fn vlan_tags_are_in_the_frame() {
-    in_namespace("vlan_tags_are_in_the_frame", || {
+    in_namespace("packet_socket::vlan_tags_are_in_the_frame", || {
         wire::pair(1500, 1);
         let mut source = open_one(&Options::new("rx"));
         let mut sender = Sender::open("tx");
@@ -120,7 +119,7 @@ fn vlan_tags_are_in_the_frame() {
 /// Plain packets, fragments and packets with extension headers of the same two hosts, both directions.
 #[test]
 fn a_pair_of_hosts_stays_in_one_socket() {
-    in_namespace("a_pair_of_hosts_stays_in_one_socket", || {
+    in_namespace("packet_socket::a_pair_of_hosts_stays_in_one_socket", || {
         wire::pair(1500, 1);
         let mut sources =
             packet_socket::open(&Options { sockets: 4, ..Options::new("rx") }).expect("open");
@@ -167,7 +166,7 @@ fn a_pair_of_hosts_stays_in_one_socket() {
 /// The thread that reads has no capability left, as the probe's workers have none.
 #[test]
 fn an_interface_that_comes_back_is_read_again() {
-    in_namespace("an_interface_that_comes_back_is_read_again", || {
+    in_namespace("packet_socket::an_interface_that_comes_back_is_read_again", || {
         wire::pair(1500, 1);
         let mut source = open_one(&Options::new("rx"));
         let (seen, done) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -234,7 +233,7 @@ impl Drop for Set<'_> {
 
 #[test]
 fn obstacles_are_named_with_their_cure() {
-    in_namespace("obstacles_are_named_with_their_cure", || {
+    in_namespace("packet_socket::obstacles_are_named_with_their_cure", || {
         wire::pair(1500, 1);
         let refusal = |options: &Options| packet_socket::open(options).expect_err("an obstacle");
         let error = refusal(&Options::new("eth7"));

@@ -7,11 +7,11 @@ use sixtap::capture::xdp::{self, Options, XdpSource};
 use sixtap::capture::{Poll, Source, SourceCounters};
 
 use crate::wire::{self, Sender, in_namespace};
-use crate::{TICK, assert_balanced, drain};
+use crate::af_xdp::{TICK, assert_balanced, drain};
 
 #[test]
 fn each_queue_has_its_own_source() {
-    in_namespace("queues::each_queue_has_its_own_source", || {
+    in_namespace("af_xdp::queues::each_queue_has_its_own_source", || {
         wire::pair(1500, 4);
         let sources = xdp::open(&Options::new("rx")).expect("four queues");
         assert_eq!(sources.iter().map(XdpSource::queue).collect::<Vec<_>>(), [0, 1, 2, 3]);
@@ -46,7 +46,7 @@ fn each_queue_has_its_own_source() {
 /// One worker may read several queues; none waits for another, and nothing is lost.
 #[test]
 fn a_worker_reads_several_queues() {
-    in_namespace("queues::a_worker_reads_several_queues", || {
+    in_namespace("af_xdp::queues::a_worker_reads_several_queues", || {
         wire::pair(1500, 4);
         let sources = xdp::open(&Options::new("rx")).expect("four queues");
         let mut groups = xdp::share(sources, 3);
@@ -90,7 +90,7 @@ fn pin(processor: usize) {
 /// Queues that an interface gets while it is captured are captured too; queues with a socket cannot be taken away.
 #[test]
 fn more_queues_are_taken_over() {
-    in_namespace("queues::more_queues_are_taken_over", || {
+    in_namespace("af_xdp::queues::more_queues_are_taken_over", || {
         wire::pair(1500, 4);
         wire::run("ethtool", &["-L", "rx", "rx", "1"]);
         let mut group = xdp::share(xdp::open(&Options::new("rx")).expect("open"), 8).remove(0);
