@@ -566,8 +566,9 @@ impl Session {
             self.announce(templates, now);
         }
         self.flush(templates, now);
+        // Messages are counted when they leave: the last statistics are of a session that has nothing left to send.
         let mut outcome = Outcome::default();
-        self.transport.progress(now, &mut outcome);
+        self.transport.empty(now, &mut outcome);
         self.settle(outcome, now);
         self.send_statistics(now, statistics);
         let mut outcome = Outcome::default();

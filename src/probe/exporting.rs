@@ -133,6 +133,8 @@ struct Run {
 impl Run {
     fn run(&mut self) {
         let mut batches = 0;
+        // A session begins with what options tell, also if the run is over before the first tick would be due.
+        self.tick(wall_clock());
         loop {
             let received = self.returns.full.recv_timeout(self.exporter.pause(TICK));
             self.publish.turns.fetch_add(1, Ordering::Relaxed);

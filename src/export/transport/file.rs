@@ -70,7 +70,7 @@ impl IpfixFile {
     }
 
     /// Writes what is held. What is refused was numbered last, so the numbers are used again.
-    fn flush(&mut self, outcome: &mut Outcome) {
+    pub(super) fn flush(&mut self, outcome: &mut Outcome) {
         let (done, failure) = self.output.write(&self.buffer);
         let (mut whole, mut end) = (0, 0);
         for (length, tally) in self.held.drain(..) {

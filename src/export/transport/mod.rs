@@ -220,6 +220,15 @@ impl Transport {
         }
     }
 
+    /// Sends what waits, within a bounded time; what is left after it is tried once more by [`Self::finish`].
+    pub(super) fn empty(&mut self, now: Timestamp, outcome: &mut Outcome) {
+        match self {
+            Self::Udp(udp) => udp.empty(now, outcome),
+            Self::Connection(connection) => connection.empty(connection::FINISH_PATIENCE, outcome),
+            Self::File(file) => file.flush(outcome),
+        }
+    }
+
     /// The last chance: waits a bounded time for what is held, and gives up the rest.
     pub(super) fn finish(&mut self, now: Timestamp, outcome: &mut Outcome) {
         match self {

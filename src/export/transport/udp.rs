@@ -35,6 +35,9 @@ const QUEUE: usize = 16 << 20;
 /// How long the end waits for what is held.
 const FINISH_PATIENCE: Duration = Duration::from_secs(5);
 
+/// And for the last statistics after it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// An offline run waits so long for a socket that takes nothing.
 const STALLED: Duration = Duration::from_secs(60);
 
@@ -230,12 +233,18 @@ impl Udp {
             self.send_queued(now, outcome);
         }
         if self.patient {
-            self.wait_until(QUEUE - length.min(QUEUE), now, outcome);
+            self.wait_until(QUEUE - length.min(QUEUE), STALLED, now, outcome);
         }
     }
 
-    /// Waits until at most `most` octets are held: an offline run as long as something goes now and then, else a bounded time.
-    fn wait_until(&mut self, most: usize, now: Timestamp, outcome: &mut Outcome) {
+    /// Waits until at most `most` octets are held: an offline run as long as something goes now and then, else for `patience`.
+    fn wait_until(
+        &mut self,
+        most: usize,
+        patience: Duration,
+        now: Timestamp,
+        outcome: &mut Outcome,
+    ) {
         let begin = Instant::now();
         let mut moved = begin;
         while self.queued > most {
@@ -246,7 +255,7 @@ impl Udp {
                 continue;
             }
             let (since, bound) =
-                if self.patient { (moved, STALLED) } else { (begin, FINISH_PATIENCE) };
+                if self.patient { (moved, STALLED) } else { (begin, patience) };
             if since.elapsed() >= bound {
                 return;
             }
@@ -395,10 +404,16 @@ impl Udp {
             .collect()
     }
 
-    /// Waits a bounded time for what is held (an offline run: as long as something goes), and gives up the rest.
+    /// Waits a bounded time for what is held (an offline run: as long as something goes).
+    pub(super) fn empty(&mut self, now: Timestamp, outcome: &mut Outcome) {
+        self.holding = false;
+        self.wait_until(0, FINISH_PATIENCE, now, outcome);
+    }
+
+    /// The end of the session: what is still held is given up after [`LAST_WORDS`].
     pub(super) fn finish(&mut self, now: Timestamp, outcome: &mut Outcome) {
         self.holding = false;
-        self.wait_until(0, now, outcome);
+        self.wait_until(0, LAST_WORDS, now, outcome);
         for held in std::mem::take(&mut self.queue) {
             outcome.queue_full.add(held.octets.len(), held.tally);
             self.miss(held.tally, outcome);

@@ -29,7 +29,10 @@ const QUEUE: usize = 16 << 20;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the end waits for what is held.
-const FINISH_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const FINISH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// And for its last statistics after them.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a wait for a connection sleeps between looks at the handshake.
 const LOOK: Duration = Duration::from_millis(20);
@@ -299,13 +302,19 @@ impl Connection {
         self.queue.drain(..).map(|held| (held.octets, held.tally)).collect()
     }
 
-    pub(super) fn finish(&mut self, outcome: &mut Outcome) {
+    /// Writes what is held, waiting at most `patience` for the collector to take it.
+    pub(super) fn empty(&mut self, patience: Duration, outcome: &mut Outcome) {
         let begin = Instant::now();
         while !self.queue.is_empty() && matches!(self.state, State::Connected(_)) {
-            let Some(left) = FINISH_PATIENCE.checked_sub(begin.elapsed()) else { break };
+            let Some(left) = patience.checked_sub(begin.elapsed()) else { break };
             self.wait_writable(left);
             self.write(outcome);
         }
+    }
+
+    /// The end of the session: what is still held is given up after [`LAST_WORDS`].
+    pub(super) fn finish(&mut self, outcome: &mut Outcome) {
+        self.empty(LAST_WORDS, outcome);
         for held in self.queue.drain(..) {
             outcome.queue_full.add(held.octets.len(), held.tally);
             outcome.unnumbered += held.tally.records();
