@@ -1,6 +1,5 @@
 //! The fast meter and the reference agree, flow by flow and element by element, on every capture of the corpus.
 
-
 use crate::meters::{Asked, Difference, corpus, differences, fast, frames, slow};
 use sixtap::meter::packet::TunnelMode;
 

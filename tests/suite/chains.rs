@@ -2,7 +2,6 @@
 //!
 //! Runs for a bounded number of cases (`PROPTEST_CASES` changes it); `fuzz/` runs the same without end.
 
-
 use crate::meters::{self, Asked, Octets, differences, fast, grammar, slow};
 use proptest::prelude::*;
 use sixtap::meter::packet::TunnelMode;

@@ -4,14 +4,13 @@
 
 #![allow(unsafe_code, reason = "system calls of the other tests' sender")]
 
-
+use crate::wire::{self, in_namespace};
 use serde_json::Value;
 use sixtap::capture::packet_socket::{self, Options, PacketSocket};
 use sixtap::capture::{Poll, Source};
 use sixtap::craft::{Plan, suite};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use crate::wire::{self, in_namespace};
 
 const TICK: Duration = Duration::from_millis(200);
 

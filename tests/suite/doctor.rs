@@ -5,11 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
-
 use std::process::{Command, Output};
 
-use serde_json::Value;
 use crate::wire::{self, in_namespace};
+use serde_json::Value;
 
 fn doctor(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sixtap"))

@@ -3,7 +3,6 @@
 //! Each row holds three to each other: the value written here, the record that `sixtap probe` exports, and the reference. Every
 //! element that a preset carries must have a row.
 
-
 use crate::meters::json::{plain, run};
 use crate::meters::{Asked, Elements, frames, slow};
 use serde_json::{Value, json};

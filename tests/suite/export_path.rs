@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 #![allow(unsafe_code, reason = "system calls of the sender, which is not used here")]
 
-
+use crate::wire::{self, in_namespace};
 use sixtap::capture::Timestamp;
 use sixtap::export::{ExportPlan, Exporter, Statistics};
 use sixtap::meter::flow::{FlowBatch, FlowRecord, Key};
@@ -13,7 +13,6 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use crate::wire::{self, in_namespace};
 
 /// Another network namespace: that of a process which ends with the test.
 struct Elsewhere(Child);

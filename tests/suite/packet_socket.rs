@@ -4,14 +4,13 @@
 
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::wire::{self, Sender, in_namespace};
 use sixtap::capture::packet_socket::{self, Options, PacketSocket};
 use sixtap::capture::{CaptureError, Frame, Poll, Source};
-use crate::wire::{self, Sender, in_namespace};
 
 const TICK: Duration = Duration::from_millis(100);
 

@@ -6,13 +6,12 @@
 #![cfg(feature = "xdp")]
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
-
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use crate::wire::{self, Sender, in_namespace};
+use serde_json::Value;
 
 fn probe(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_sixtap"))

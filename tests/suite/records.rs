@@ -4,7 +4,6 @@
 //! The whole way is compared: reader, meter, export with its templates, and JSON. An element may be left out only where that says
 //! the same; one that the reference does not have must be 0 (`meters::json`).
 
-
 use crate::meters::json::{differences, key, plain, probe};
 use crate::meters::{self, Asked, Elements, View, corpus, frames, slow};
 use serde_json::Value;

@@ -7,7 +7,7 @@
 #![cfg(feature = "xdp")]
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
-
+use crate::wire::{self, Sender, in_namespace};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -18,7 +18,6 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use crate::wire::{self, Sender, in_namespace};
 
 /// A running probe, what it says, and what it tells systemd.
 struct Probe {

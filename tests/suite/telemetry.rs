@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
-
+use crate::wire::{self, Sender, in_namespace, run};
 use serde_json::Value;
 use sixtap::capture::{CaptureError, Frame, Poll, Source, SourceCounters};
 use sixtap::export::ExportPlan;
@@ -20,7 +20,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use crate::wire::{self, Sender, in_namespace, run};
 
 const SIXTAP: &str = env!("CARGO_BIN_EXE_sixtap");
 

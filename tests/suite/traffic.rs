@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 
-
 use crate::meters::{Octets, corpus, frames};
 use sixtap::meter::packet::{self, Options, Packets, Traffic};
 use sixtap::validate::reference;

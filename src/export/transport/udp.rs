@@ -254,8 +254,7 @@ impl Udp {
                 moved = Instant::now();
                 continue;
             }
-            let (since, bound) =
-                if self.patient { (moved, STALLED) } else { (begin, patience) };
+            let (since, bound) = if self.patient { (moved, STALLED) } else { (begin, patience) };
             if since.elapsed() >= bound {
                 return;
             }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use sixtap::capture::xdp::{self, Options, XdpSource};
 use sixtap::capture::{Poll, Source, SourceCounters};
 
-use crate::wire::{self, Sender, in_namespace};
 use crate::af_xdp::{TICK, assert_balanced, drain};
+use crate::wire::{self, Sender, in_namespace};
 
 #[test]
 fn nothing_is_left_behind() {

@@ -12,9 +12,9 @@ mod time;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::wire::{self, Sender, in_namespace};
 use sixtap::capture::xdp::{self, Options, Require, XdpSource};
 use sixtap::capture::{CaptureError, Poll, Source, SourceCounters};
-use crate::wire::{self, Sender, in_namespace};
 
 const TICK: Duration = Duration::from_millis(50);
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sixtap::capture::xdp::{self, NicClock, Options, Timestamps};
 use sixtap::capture::{Poll, Source};
 
-use crate::wire::{self, Sender, in_namespace};
 use crate::af_xdp::{assert_balanced, open_one};
+use crate::wire::{self, Sender, in_namespace};
 
 /// How late time stamps are: the sender puts its clock into each frame. Shown with --nocapture; docs/capture.md has the figures.
 #[test]
