@@ -5,7 +5,7 @@
 //! the same; one that the reference does not have must be 0 (`meters::json`).
 
 use crate::meters::json::{differences, key, plain, probe};
-use crate::meters::{self, Asked, Elements, View, corpus, frames, slow};
+use crate::meters::{Asked, Elements, View, corpus, frames, slow};
 use serde_json::Value;
 use sixtap::meter::packet::TunnelMode;
 use std::path::Path;

@@ -2,9 +2,9 @@
 //!
 //! A test runs itself again inside the namespace (`ip netns exec`), so nothing of the machine's own network is touched.
 
-use std::io::{self, Write};
 #![allow(unsafe_code, reason = "system calls of the sender")]
 
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 
