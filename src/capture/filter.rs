@@ -5,9 +5,9 @@
 //! frames cut by the snap length. Invariant: a program ends after at most [`MOST_STEPS`] instructions (`protochain`
 //! makes loops).
 
-use super::{BATCH, CaptureError, Description, Frame, LinkType, Poll, Source, SourceCounters};
+use super::selection::{Selected, Selector};
+use super::{CaptureError, Frame, LinkType, Source, SourceCounters};
 use arrayvec::ArrayVec;
-use std::time::{Duration, Instant};
 
 /// Most link types that one filtered source may have.
 const MOST_LINKS: usize = 8;
@@ -314,15 +314,13 @@ fn octets<const N: usize>(data: &[u8], at: u32) -> Option<[u8; N]> {
 }
 
 /// A source that lends only the frames an expression selects, and counts the others.
-///
-/// The expression is compiled again for every link type that a pcapng file mixes in.
+pub type Filtered<S> = Selected<S, Expression>;
+
+/// An expression, compiled again for every link type that a pcapng file mixes in.
 #[derive(Debug)]
-pub struct Filtered<S> {
-    source: S,
-    expression: String,
+pub struct Expression {
+    text: String,
     filters: ArrayVec<Filter, MOST_LINKS>,
-    selected: u64,
-    filtered: u64,
 }
 
 impl<S: Source> Filtered<S> {
@@ -333,98 +331,39 @@ impl<S: Source> Filtered<S> {
     pub fn new(source: S, expression: &str, link: LinkType) -> Result<Self, CaptureError> {
         let mut filters = ArrayVec::new();
         filters.push(Filter::compile(expression, link, 0)?);
-        Ok(Self { source, expression: expression.to_owned(), filters, selected: 0, filtered: 0 })
-    }
-
-    /// The source itself.
-    pub fn source(&self) -> &S {
-        &self.source
+        Ok(Self::of(source, Expression { text: expression.to_owned(), filters }))
     }
 }
 
-/// The filter for a link type, compiled at first sight.
-fn filter_for<'f>(
-    filters: &'f mut ArrayVec<Filter, MOST_LINKS>,
-    expression: &str,
-    link: LinkType,
-) -> Result<&'f Filter, CaptureError> {
-    let index = match filters.iter().position(|filter| filter.link == link) {
-        Some(index) => index,
-        None if filters.is_full() => {
-            return Err(CaptureError::Usage(format!(
-                "filter {expression:?}: the capture mixes more than {MOST_LINKS} link types; split it"
-            )));
-        }
-        None => {
-            filters.push(Filter::compile(expression, link, 0)?);
-            filters.len() - 1
-        }
-    };
-    Ok(&filters[index])
+impl Expression {
+    /// The filter for a link type, compiled at first sight.
+    fn filter(&mut self, link: LinkType) -> Result<&Filter, CaptureError> {
+        let index = match self.filters.iter().position(|filter| filter.link == link) {
+            Some(index) => index,
+            None if self.filters.is_full() => {
+                return Err(CaptureError::Usage(format!(
+                    "filter {:?}: the capture mixes more than {MOST_LINKS} link types; split it",
+                    self.text
+                )));
+            }
+            None => {
+                self.filters.push(Filter::compile(&self.text, link, 0)?);
+                self.filters.len() - 1
+            }
+        };
+        Ok(&self.filters[index])
+    }
 }
 
-impl<S: Source> Source for Filtered<S> {
-    fn poll(
-        &mut self,
-        timeout: Duration,
-        sink: &mut dyn FnMut(&[Frame<'_>]),
-    ) -> Result<Poll, CaptureError> {
-        let mut began = None;
-        loop {
-            let (mut seen, mut lent) = (0, 0);
-            let mut wrong = None;
-            let Self { source, expression, filters, .. } = &mut *self;
-            let poll = source.poll(timeout, &mut |frames| {
-                let mut selected = ArrayVec::<Frame<'_>, BATCH>::new();
-                for frame in frames.iter().take(BATCH) {
-                    match filter_for(filters, expression, frame.link) {
-                        Ok(filter) if filter.matches(frame) => selected.push(*frame),
-                        Ok(_) => {}
-                        Err(error) => {
-                            wrong = Some(error);
-                            break;
-                        }
-                    }
-                    seen += 1;
-                }
-                lent = selected.len();
-                if lent > 0 {
-                    sink(&selected);
-                }
-            })?;
-            self.selected += lent as u64;
-            self.filtered += (seen - lent) as u64;
-            if let Some(error) = wrong {
-                return Err(error);
-            }
-            if lent > 0 {
-                return Ok(Poll::Frames(lent));
-            }
-            let Poll::Frames(_) = poll else { return Ok(poll) };
-            // A batch without a selected frame: go on, but not past the time that the caller gave.
-            if began.get_or_insert_with(Instant::now).elapsed() >= timeout {
-                return Ok(Poll::Idle);
-            }
-        }
+impl Selector for Expression {
+    #[inline]
+    fn selects(&mut self, frame: &Frame<'_>) -> Result<bool, CaptureError> {
+        Ok(self.filter(frame.link)?.matches(frame))
     }
 
-    fn counters(&mut self) -> SourceCounters {
-        let mut counters = self.source.counters();
-        counters.delivered = self.selected;
-        counters.filtered += self.filtered;
-        counters
-    }
-
-    fn stop(&mut self) -> bool {
-        self.source.stop()
-    }
-
-    fn progress(&self) -> Option<(u64, u64)> {
-        self.source.progress()
-    }
-
-    fn describe(&mut self) -> Option<Description> {
-        self.source.describe()
+    fn count(selected: u64, passed_over: u64, counters: &mut SourceCounters) {
+        counters.delivered = selected;
+        counters.filtered += passed_over;
     }
 }
 

@@ -11,6 +11,7 @@ pub mod interface;
 pub mod packet_socket;
 pub mod pcap;
 pub mod sampling;
+pub mod selection;
 #[cfg(feature = "xdp")]
 #[expect(unsafe_code, reason = "rings and UMEM shared with the kernel, bpf(2)")]
 pub mod xdp;
@@ -53,6 +54,8 @@ pub enum CaptureError {
 }
 
 /// Where frames come from. One worker owns one source.
+///
+/// No method has a body here: whoever wraps a source could forget to ask it.
 pub trait Source {
     /// Lends the next batch to `sink` and takes it back when `sink` returns.
     ///
@@ -67,23 +70,17 @@ pub trait Source {
     ) -> Result<Poll, CaptureError>;
 
     /// Ends the intake of a live source, of all queues of its interface at once. `true`: frames taken before are still to be
-    /// had; poll until [`Poll::Idle`] with a timeout of 50 ms or more, then the counters balance.
-    fn stop(&mut self) -> bool {
-        false
-    }
+    /// had; poll until [`Poll::Idle`] with a timeout of 50 ms or more, then the counters balance. `false`: nothing to end.
+    fn stop(&mut self) -> bool;
 
     /// Counters since the source was opened. Cheap enough to call once a second; never called per batch.
     fn counters(&mut self) -> SourceCounters;
 
     /// How far a finite source has come: octets consumed and octets in all.
-    fn progress(&self) -> Option<(u64, u64)> {
-        None
-    }
+    fn progress(&self) -> Option<(u64, u64)>;
 
     /// How a live source gets its frames. May ask the driver, so it is called once a second at most.
-    fn describe(&mut self) -> Option<Description> {
-        None
-    }
+    fn describe(&mut self) -> Option<Description>;
 }
 
 /// How frames come from an interface, and what its driver says of loss. For the ledger, metrics and logs.

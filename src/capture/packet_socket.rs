@@ -314,6 +314,10 @@ impl Source for PacketSocket {
         counters
     }
 
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+
     fn describe(&mut self) -> Option<Description> {
         Some(Description {
             interface: self.interface.name.clone(),

@@ -1,14 +1,12 @@
 //! Packet sampling (RFC 5475): one packet of N is lent, the others are counted.
 //!
-//! In: a source. Out: a source of fewer frames. It stands behind the capture filter: N counts selected frames. A run
-//! without sampling has no [`Sampled`] at all, so it costs nothing there. Invariant: every frame of the inner source is
-//! either lent or counted as unsampled.
+//! A [`Selector`] that stands behind the capture filter: N counts frames which that selected. A run without sampling has
+//! no [`Sampled`] at all, so it costs nothing there.
 
-use super::{BATCH, CaptureError, Description, Frame, Poll, Source, SourceCounters};
-use arrayvec::ArrayVec;
+use super::selection::{Selected, Selector};
+use super::{CaptureError, Frame, Source, SourceCounters};
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
 
 /// How packets are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +55,7 @@ impl fmt::Display for Sampling {
 
 /// Chooses packets.
 #[derive(Clone, Debug)]
-struct Sampler {
+pub struct Sampler {
     sampling: Sampling,
     /// Packets until the next one that is chosen; 0: this one.
     wait: u32,
@@ -110,82 +108,33 @@ impl Sampler {
 }
 
 /// A source that lends one frame of N, and counts the others.
-#[derive(Debug)]
-pub struct Sampled<S> {
-    source: S,
-    sampler: Sampler,
-    chosen: u64,
-    passed_over: u64,
-}
+pub type Sampled<S> = Selected<S, Sampler>;
 
 impl<S: Source> Sampled<S> {
     /// Samples `source`. `seed`: octets that nobody can guess, lest somebody hides between the samples.
     pub fn new(source: S, sampling: Sampling, seed: u64) -> Self {
-        Self { source, sampler: Sampler::new(sampling, seed), chosen: 0, passed_over: 0 }
+        Self::of(source, Sampler::new(sampling, seed))
     }
 }
 
-impl<S: Source> Source for Sampled<S> {
-    fn poll(
-        &mut self,
-        timeout: Duration,
-        sink: &mut dyn FnMut(&[Frame<'_>]),
-    ) -> Result<Poll, CaptureError> {
-        let mut began = None;
-        loop {
-            let (mut seen, mut lent) = (0, 0);
-            let Self { source, sampler, .. } = &mut *self;
-            let poll = source.poll(timeout, &mut |frames| {
-                let mut chosen = ArrayVec::<Frame<'_>, BATCH>::new();
-                for frame in frames.iter().take(BATCH) {
-                    seen += 1;
-                    if sampler.chooses() {
-                        chosen.push(*frame);
-                    }
-                }
-                lent = chosen.len();
-                if lent > 0 {
-                    sink(&chosen);
-                }
-            })?;
-            self.chosen += lent as u64;
-            self.passed_over += (seen - lent) as u64;
-            if lent > 0 {
-                return Ok(Poll::Frames(lent));
-            }
-            let Poll::Frames(_) = poll else { return Ok(poll) };
-            // A batch without a chosen frame: go on, but not past the time that the caller gave.
-            if began.get_or_insert_with(Instant::now).elapsed() >= timeout {
-                return Ok(Poll::Idle);
-            }
-        }
+impl Selector for Sampler {
+    #[inline]
+    fn selects(&mut self, _frame: &Frame<'_>) -> Result<bool, CaptureError> {
+        Ok(self.chooses())
     }
 
-    fn counters(&mut self) -> SourceCounters {
-        let mut counters = self.source.counters();
+    fn count(selected: u64, passed_over: u64, counters: &mut SourceCounters) {
         counters.observed = counters.delivered;
-        counters.delivered = self.chosen;
-        counters.unsampled += self.passed_over;
-        counters
-    }
-
-    fn describe(&mut self) -> Option<Description> {
-        self.source.describe()
-    }
-
-    fn stop(&mut self) -> bool {
-        self.source.stop()
-    }
-
-    fn progress(&self) -> Option<(u64, u64)> {
-        self.source.progress()
+        counters.delivered = selected;
+        counters.unsampled += passed_over;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{LinkType, Timestamp};
+    use crate::capture::{Description, LinkType, Poll, Timestamp};
+    use std::time::Duration;
 
     fn chosen(sampling: &str, seed: u64, packets: u32) -> Vec<u32> {
         let mut sampler = Sampler::new(sampling.parse().unwrap(), seed);
@@ -267,6 +216,18 @@ mod tests {
         fn counters(&mut self) -> SourceCounters {
             SourceCounters { delivered: self.delivered, ..SourceCounters::default() }
         }
+
+        fn stop(&mut self) -> bool {
+            true
+        }
+
+        fn progress(&self) -> Option<(u64, u64)> {
+            Some((self.delivered, 12_345))
+        }
+
+        fn describe(&mut self) -> Option<Description> {
+            Some(Description { interface: "frames".to_owned(), ..Description::default() })
+        }
     }
 
     #[test]
@@ -283,5 +244,15 @@ mod tests {
             assert_eq!(counters.delivered + counters.unsampled, 12_345, "{text}");
             assert_eq!(counters.observed, 12_345, "{text}");
         }
+    }
+
+    #[test]
+    fn all_else_is_the_inner_source_s() {
+        let frames = Frames { left: 100, delivered: 0 };
+        let mut sampled = Sampled::new(frames, "2".parse().unwrap(), 3);
+        while sampled.poll(Duration::ZERO, &mut |_| ()).unwrap() != Poll::End {}
+        assert!(sampled.stop());
+        assert_eq!(sampled.progress(), Some((100, 12_345)));
+        assert_eq!(sampled.describe().unwrap().interface, "frames");
     }
 }

@@ -6,6 +6,7 @@
 //! the records.
 
 use super::destination::Destination;
+use super::ending::{Bound, end};
 use super::exporter::{ExportPlan, Exporter};
 use super::options::Statistics;
 use super::outlet::Outlet;
@@ -61,8 +62,10 @@ impl Exporter {
         let (stay, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outlets)
             .into_iter()
             .partition(|(destination, _)| plan.destinations.contains(destination));
-        for (destination, mut outlet) in gone {
-            outlet.finish(&self.records, now, statistics);
+        let (destinations, mut gone): (Vec<_>, Vec<_>) = gone.into_iter().unzip();
+        let mut outlets: Vec<_> = gone.iter_mut().collect();
+        end(&mut outlets, &self.records, Bound::SHORT, now, statistics);
+        for (destination, mut outlet) in destinations.into_iter().zip(gone) {
             self.ended.extend(outlet.take_problems());
             if let Some(counters) = outlet.counters_mut() {
                 self.past.push(Past { destination, counters: *counters, made: self.made });

@@ -3,6 +3,7 @@
 use super::anonymise::{Anonymisation, Anonymiser};
 use super::change::Past;
 use super::destination::Destination;
+use super::ending::{Bound, end};
 use super::options::{InterfaceName, Keys, OptionsPlan, Statistics};
 use super::outlet::Outlet;
 use super::preset::{Preset, UserElement};
@@ -87,6 +88,7 @@ pub struct Exporter {
     pub(super) past: Vec<Past>,
     /// What went wrong at their end.
     pub(super) ended: Vec<String>,
+    patient: bool,
     /// Flow records made, of which each collector gets its own.
     pub(super) made: u64,
 }
@@ -120,6 +122,7 @@ impl Exporter {
             records,
             anonymiser: plan.anonymisation.as_ref().map(Anonymiser::new),
             user_elements: plan.user_elements.len(),
+            patient: plan.patient,
             outlets,
             past: Vec::new(),
             ended: Vec::new(),
@@ -165,11 +168,31 @@ impl Exporter {
         }
     }
 
-    /// Sends what is left and the last statistics, and ends the sessions. Waits a few seconds for a slow TCP collector.
+    /// Sends what is left and the last statistics, and ends the sessions. Waits a few seconds for collectors that are slow; in
+    /// a run over a file as long as any of them takes something.
     pub fn finish(&mut self, now: Timestamp, statistics: &Statistics) {
-        for (_, outlet) in &mut self.outlets {
-            outlet.finish(&self.records, now, statistics);
-        }
+        let bound = if self.patient { Bound::WhileItMoves } else { Bound::USUAL };
+        self.end(bound, now, statistics);
+    }
+
+    /// As [`Self::finish`], within `bound`. What a collector has not taken then is lost and counted.
+    pub fn finish_within(&mut self, bound: Duration, now: Timestamp, statistics: &Statistics) {
+        self.end(Bound::Within(bound), now, statistics);
+    }
+
+    fn end(&mut self, bound: Bound, now: Timestamp, statistics: &Statistics) {
+        let before: Vec<u64> = self.counters().map(|(_, counters)| counters.lost.total()).collect();
+        let mut outlets: Vec<_> = self.outlets.iter_mut().map(|(_, outlet)| outlet).collect();
+        end(&mut outlets, &self.records, bound, now, statistics);
+        let given_up =
+            self.counters().zip(before).filter_map(|((destination, counters), before)| {
+                let lost = counters.lost.total().saturating_sub(before);
+                (lost > 0).then(|| {
+                    format!("{}: {lost} records left at the end are lost", destination.name())
+                })
+            });
+        let given_up: Vec<_> = given_up.collect();
+        self.ended.extend(given_up);
     }
 
     /// The counters of each collector, in the order of the plan, those of a group one after the other; behind them those of

@@ -114,14 +114,27 @@ impl Group {
         }
     }
 
-    /// Those that are missed give what they hold; then the end of each.
-    pub(super) fn finish(&mut self, records: &Records, now: Timestamp, statistics: &Statistics) {
+    /// Nothing more comes: those that are missed give what they hold, and everything goes to the transports.
+    pub(super) fn close(&mut self, records: &Records, now: Timestamp) {
         for member in &mut self.members {
             member.missed = !member.session.is_there();
         }
         self.rescue(records, now);
         for member in &mut self.members {
-            member.session.finish(records, now, statistics);
+            member.session.close(records, now);
+        }
+    }
+
+    /// Sends what waits, for `patience` at most with each; whether something still waits that may go.
+    pub(super) fn drain(&mut self, records: &Records, now: Timestamp, patience: Duration) -> bool {
+        let waiting = self.members.iter_mut().map(|one| one.session.drain(records, now, patience));
+        waiting.fold(false, |some, waits| some | waits)
+    }
+
+    /// The end of each.
+    pub(super) fn finish(&mut self, now: Timestamp, statistics: &Statistics, patience: Duration) {
+        for member in &mut self.members {
+            member.session.finish(now, statistics, patience);
         }
     }
 

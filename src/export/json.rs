@@ -4,10 +4,12 @@
 //! made of the same octets by the same code ([`crate::ipfix::json`]). Options records are not written: what they tell
 //! is in the names already. Invariant: a file ends with a whole line, whatever fails.
 
+use super::books;
 use super::destination::Files;
+use super::exporter::ExportPlan;
 use super::preset::UserElement;
 use super::record::{Records, Template};
-use super::transport::{Output, TransportError, Unit, write};
+use super::transport::{Background, Outcome, Tally, TransportError, Unit, Units};
 use crate::capture::Timestamp;
 use crate::ipfix::json::{self, Naming};
 use crate::ipfix::{self, FieldSpecifier, RecordOctets};
@@ -15,7 +17,7 @@ use crate::meter::flow::FinishedFlow;
 use crate::telemetry::CollectorCounters;
 use ie_registry::{DataType, REVERSE_PEN};
 use std::borrow::Cow;
-use std::io::{Stdout, Write};
+use std::time::Duration;
 
 /// Lines are gathered up to so many octets before they are written.
 const BUFFER: usize = 1 << 16;
@@ -23,29 +25,15 @@ const BUFFER: usize = 1 << 16;
 /// Octets of the longest record there can be.
 const LONGEST_RECORD: usize = 65_535;
 
-/// A compressed file is written so often at least: what a crash may cost.
-const COMPRESS_EVERY: u64 = 2_000_000_000;
-
-/// Where lines go.
-#[derive(Debug)]
-enum Out {
-    Standard(Stdout),
-    File(Box<Output>),
-}
-
 /// JSON lines.
 pub(super) struct JsonLines {
-    out: Out,
-    name: String,
+    out: Background,
     elements: Elements,
     record: Vec<u8>,
+    /// Lines that are held.
     lines: String,
-    /// End of each line that is held, with packets and octets of its flow.
-    held: Vec<(usize, u64, u64)>,
-    /// When they were last written.
-    flushed: Timestamp,
-    problem: Option<String>,
-    failing: bool,
+    /// Length and contents of each.
+    held: Vec<(usize, Tally)>,
     pub(super) counters: CollectorCounters,
 }
 
@@ -85,8 +73,7 @@ impl Naming for Context<'_> {
 }
 
 impl Elements {
-    #[cfg(any(feature = "kafka", feature = "parquet"))]
-    pub(super) fn of(plan: &super::exporter::ExportPlan) -> Self {
+    pub(super) fn of(plan: &ExportPlan) -> Self {
         Self { enterprise: plan.enterprise, user: plan.user_elements.clone() }
     }
 
@@ -98,35 +85,19 @@ impl Elements {
 
 impl JsonLines {
     /// To a file (or a file after the other), or to standard output.
-    pub(super) fn open(
-        files: Option<&Files>,
-        enterprise: u32,
-        user: &[UserElement],
-    ) -> Result<Self, TransportError> {
-        let (out, name) = match files {
-            None => (Out::Standard(std::io::stdout()), "standard output".to_owned()),
-            Some(files) => {
-                let output = Output::create(files, Unit::Line)?;
-                (Out::File(Box::new(output)), files.path.display().to_string())
-            }
+    pub(super) fn open(files: Option<&Files>, plan: &ExportPlan) -> Result<Self, TransportError> {
+        let out = match files {
+            None => Background::standard(plan.patient)?,
+            Some(files) => Background::create(files, Unit::Line, plan.patient)?,
         };
-        let elements = Elements { enterprise, user: user.to_vec() };
-        Ok(Self::new(out, name, elements))
-    }
-
-    fn new(out: Out, name: String, elements: Elements) -> Self {
-        Self {
+        Ok(Self {
             out,
-            name,
-            elements,
+            elements: Elements::of(plan),
             record: vec![0; LONGEST_RECORD],
             lines: String::with_capacity(BUFFER + 4096),
             held: Vec::new(),
-            flushed: Timestamp(0),
-            problem: None,
-            failing: false,
             counters: CollectorCounters { sessions: 1, ..CollectorCounters::default() },
-        }
+        })
     }
 
     /// Takes a flow that `records` has prepared for template `index`.
@@ -138,17 +109,17 @@ impl JsonLines {
         now: Timestamp,
     ) {
         self.counters.records += 1;
-        let (packets, octets) = (flow.record.packets, flow.record.octets);
+        let tally = Tally::of(flow);
         let Some(length) = records.encode(index, flow, &mut self.record) else {
-            self.counters.lost.encode += 1;
-            return self.lose(packets, octets, now);
+            return books::lose_encode(&mut self.counters, tally, now);
         };
         let Some(template) = records.templates().get(index) else { return };
         let context = Context { elements: &self.elements, templates: records.templates() };
         let record = RecordOctets { offset: 0, octets: &self.record[..length] };
+        let start = self.lines.len();
         json::record(&context, &template.definition, record, &mut self.lines);
         self.lines.push('\n');
-        self.held.push((self.lines.len(), packets, octets));
+        self.held.push((self.lines.len() - start, tally));
         if self.lines.len() >= BUFFER {
             self.flush(now);
         }
@@ -156,88 +127,57 @@ impl JsonLines {
 
     /// What time brings: lines that have waited long enough, the next file.
     pub(super) fn tick(&mut self, now: Timestamp) {
-        let (due, compresses) = match &self.out {
-            Out::Standard(_) => (false, false),
-            Out::File(output) => (output.due(now), output.compresses()),
-        };
-        if due || !compresses || now.since(self.flushed) >= COMPRESS_EVERY {
-            self.flushed = now;
+        let due = self.out.due(now);
+        if self.out.wants(now) || due {
             self.flush(now);
         }
-        if let Out::File(output) = &mut self.out
-            && due
-            && output.rotate(now)
-        {
-            self.counters.sessions += 1;
-        }
+        self.counters.sessions += u64::from(due && self.out.next(now));
     }
 
-    /// Writes what is left, and gives the file its name.
-    pub(super) fn finish(&mut self, now: Timestamp) {
+    /// Waits, at most `patience`, until all lines are written; whether some still wait.
+    pub(super) fn drain(&mut self, now: Timestamp, patience: Duration) -> bool {
         self.flush(now);
-        if let Out::File(output) = &mut self.out {
-            output.close();
-        }
+        let mut outcome = Outcome::default();
+        let waits = self.out.waits(patience, &mut outcome);
+        self.settle(outcome, now);
+        waits
     }
 
-    /// Writes the lines that are held.
+    /// The end: the file gets its name. What is not written after `patience` is lost.
+    pub(super) fn finish(&mut self, now: Timestamp, patience: Duration) {
+        self.flush(now);
+        let mut outcome = Outcome::default();
+        self.out.finish(patience, &mut outcome);
+        self.settle(outcome, now);
+    }
+
+    /// Gives the lines that are held to whoever writes them.
     fn flush(&mut self, now: Timestamp) {
-        let (done, failure) = self.out.write(self.lines.as_bytes());
-        let mut whole = 0;
-        for (end, packets, octets) in std::mem::take(&mut self.held) {
-            if end <= done {
-                whole = end;
-                self.counters.sent += 1;
-            } else {
-                self.counters.lost.send += 1;
-                self.lose(packets, octets, now);
-            }
-        }
-        self.counters.octets += whole as u64;
-        self.lines.clear();
-        let Some(error) = failure else { return };
-        if let Out::File(output) = &mut self.out {
-            // Of a pipe it cannot be had.
-            output.cut(done - whole);
-        }
-        if !self.failing {
-            self.failing = true;
-            self.problem = Some(format!("{}: {error}; records are lost", self.name));
-        }
+        let mut outcome = Outcome::default();
+        // The same buffers, as text here and as octets there.
+        let octets = std::mem::take(&mut self.lines).into_bytes();
+        let mut units = Units { octets, each: std::mem::take(&mut self.held) };
+        self.out.submit(&mut units, &mut outcome);
+        self.lines = String::from_utf8(units.octets).unwrap_or_default();
+        self.held = units.each;
+        self.settle(outcome, now);
     }
 
-    fn lose(&mut self, packets: u64, octets: u64, now: Timestamp) {
-        let counters = &mut self.counters;
-        counters.not_sent_packets = counters.not_sent_packets.wrapping_add(packets);
-        counters.not_sent_octets = counters.not_sent_octets.wrapping_add(octets);
-        if counters.first_lost == 0 {
-            counters.first_lost = now.0;
+    fn settle(&mut self, mut outcome: Outcome, now: Timestamp) {
+        // Lines are no messages.
+        for account in [&mut outcome.sent, &mut outcome.refused, &mut outcome.queue_full] {
+            account.messages = 0;
         }
-        counters.last_lost = now.0;
+        books::settle(&mut self.counters, &outcome, now);
     }
 
     pub(super) fn take_problem(&mut self) -> Option<String> {
-        self.problem.take().or_else(|| match &mut self.out {
-            Out::Standard(_) => None,
-            Out::File(output) => output.take_problem(),
-        })
-    }
-}
-
-impl Out {
-    fn write(&mut self, octets: &[u8]) -> (usize, Option<std::io::Error>) {
-        match self {
-            Self::File(output) => output.write(octets),
-            Self::Standard(out) => {
-                let (done, failure) = write(out, octets);
-                (done, failure.or_else(|| out.flush().err()))
-            }
-        }
+        self.out.take_problem()
     }
 }
 
 impl std::fmt::Debug for JsonLines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JsonLines").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("JsonLines").field("out", &self.out).finish_non_exhaustive()
     }
 }

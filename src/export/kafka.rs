@@ -33,8 +33,8 @@ const MESSAGE: usize = 16_384;
 const LANES: usize = 64;
 /// Messages after which delivery reports are looked at.
 const POLL_EVERY: u32 = 256;
-/// The end waits so long for brokers.
-const LAST_CHANCE: Duration = Duration::from_secs(10);
+/// How long the reports of what was given up may take.
+const PURGED: Duration = Duration::from_secs(1);
 /// Over a file, longest wait for room in the queue before a record is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -213,8 +213,7 @@ impl Kafka {
         now: Timestamp,
     ) {
         self.counters.records += 1;
-        let (packets, octets) = (flow.record.packets, flow.record.octets);
-        let tally = Tally { flows: 1, options: 0, packets, octets };
+        let tally = Tally::of(flow);
         let Some(length) = records.encode(index, flow, &mut self.record) else {
             return books::lose_encode(&mut self.counters, tally, now);
         };
@@ -382,14 +381,26 @@ impl Kafka {
         letter.send();
     }
 
-    /// Everything that is left; waits a bounded time for brokers, and gives up the rest.
-    pub(super) fn finish(&mut self, now: Timestamp, statistics: &Statistics) {
+    /// Nothing more comes: everything that is left goes to librdkafka.
+    pub(super) fn close(&mut self, now: Timestamp, statistics: &Statistics) {
         self.flush(now);
         self.send_options(now, statistics);
-        if self.producer.flush(LAST_CHANCE).is_err() {
+    }
+
+    /// Waits, at most `patience`, for brokers to take what they have not; whether some of it still waits.
+    pub(super) fn drain(&mut self, now: Timestamp, patience: Duration) -> bool {
+        // Without the time that messages are otherwise gathered for.
+        let waits = self.producer.flush(patience).is_err();
+        self.poll(now);
+        waits
+    }
+
+    /// The end: gives up what no broker has taken.
+    pub(super) fn finish(&mut self, now: Timestamp) {
+        if self.producer.in_flight_count() > 0 {
             self.producer.purge(PurgeConfig::default().queue().inflight());
             // The reports of what was purged.
-            let _ = self.producer.flush(Duration::from_secs(1));
+            let _ = self.producer.flush(PURGED);
         }
         self.poll(now);
     }

@@ -13,7 +13,8 @@
 //! In: batches of ended flows, the time, and the supervisor's [`Statistics`]. Out: records at every collector, and one
 //! [`crate::telemetry::CollectorCounters`] each. What must stay true:
 //! - `records = sent + lost + held`, always; a collector that is away stops nothing.
-//! - No clock is read here but where the end waits for a slow TCP collector.
+//! - No clock is read here but where the end waits for what is slow.
+//! - Whatever may hang is waited for by a thread of its own ([`writer`]), or not at all.
 //! - Templates, queues and buffers are bounded.
 //!
 //! The thread that owns the [`Exporter`] calls, in this order:
@@ -43,6 +44,7 @@ mod anonymise;
 mod books;
 mod change;
 mod destination;
+mod ending;
 mod exporter;
 mod group;
 mod json;
@@ -58,6 +60,7 @@ pub mod record;
 mod session;
 mod sink;
 mod transport;
+mod writer;
 
 pub use anonymise::{Anonymisation, parse_key};
 pub use change::Opening;

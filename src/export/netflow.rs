@@ -176,8 +176,7 @@ impl Netflow9 {
         if index >= self.announced || !self.introduced {
             self.announce(now);
         }
-        let (packets, octets) = (flow.record.packets, flow.record.octets);
-        let tally = Tally { flows: 1, options: 0, packets, octets };
+        let tally = Tally::of(flow);
         let id = self.records.templates().get(index).map(|template| template.definition.id());
         let length = self.records.encode(index, flow, &mut self.record);
         let (Some(id), Some(length)) = (id, length) else {
@@ -369,17 +368,30 @@ impl Netflow9 {
         self.send(now);
     }
 
-    /// Everything that is left, and the last statistics.
-    pub(super) fn finish(&mut self, now: Timestamp) {
+    /// Nothing more comes: everything that is left goes to the transport.
+    pub(super) fn close(&mut self, now: Timestamp) {
         if self.boot == 0 {
             self.set_boot(now.milliseconds().saturating_sub(BEFORE));
         }
         if !self.introduced {
             self.announce(now);
         }
+        self.send(now);
+    }
+
+    /// Sends what waits, for `patience` at most; whether something still waits that may go.
+    pub(super) fn drain(&mut self, now: Timestamp, patience: Duration) -> bool {
+        let mut outcome = Outcome::default();
+        let waits = self.transport.empty(now, patience, &mut outcome);
+        books::settle(&mut self.counters, &outcome, now);
+        waits
+    }
+
+    /// The last statistics, and the end.
+    pub(super) fn finish(&mut self, now: Timestamp, patience: Duration) {
         self.send_statistics(now);
         let mut outcome = Outcome::default();
-        self.transport.finish(now, &mut outcome);
+        self.transport.finish(now, patience, &mut outcome);
         books::settle(&mut self.counters, &outcome, now);
     }
 

@@ -55,8 +55,7 @@ impl Outlet {
         Ok(match destination {
             Destination::Json(files) => {
                 let files = files.as_ref();
-                let lines = JsonLines::open(files, plan.enterprise, &plan.user_elements)?;
-                Self::Json(Box::new(lines))
+                Self::Json(Box::new(JsonLines::open(files, plan)?))
             }
             Destination::Group(sharing, members) => {
                 let mut sessions = Vec::new();
@@ -132,17 +131,46 @@ impl Outlet {
         }
     }
 
-    /// Everything that is left, and the end.
-    pub(super) fn finish(&mut self, records: &Records, now: Timestamp, statistics: &Statistics) {
+    /// Nothing more comes: everything that is left is on its way. Waits for nothing.
+    pub(super) fn close(&mut self, records: &Records, now: Timestamp, statistics: &Statistics) {
         match self {
-            Self::Ipfix(session) => session.finish(records, now, statistics),
-            Self::Netflow9(netflow) => netflow.finish(now),
-            Self::Json(lines) => lines.finish(now),
-            Self::Group(group) => group.finish(records, now, statistics),
+            Self::Ipfix(session) => session.close(records, now),
+            Self::Netflow9(netflow) => netflow.close(now),
+            Self::Json(_) => {}
+            Self::Group(group) => group.close(records, now),
             #[cfg(feature = "kafka")]
-            Self::Kafka(kafka) => kafka.finish(now, statistics),
+            Self::Kafka(kafka) => kafka.close(now, statistics),
             #[cfg(feature = "parquet")]
-            Self::Parquet(parquet) => parquet.finish(now),
+            Self::Parquet(parquet) => parquet.close(now),
+        }
+    }
+
+    /// Sends what waits, for `patience` at most; whether something still waits that may go.
+    pub(super) fn drain(&mut self, records: &Records, now: Timestamp, patience: Duration) -> bool {
+        match self {
+            Self::Ipfix(session) => session.drain(records, now, patience),
+            Self::Netflow9(netflow) => netflow.drain(now, patience),
+            Self::Json(lines) => lines.drain(now, patience),
+            Self::Group(group) => group.drain(records, now, patience),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(kafka) => kafka.drain(now, patience),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(parquet) => parquet.drain(now, patience),
+        }
+    }
+
+    /// The end, after [`Self::close`] and [`Self::drain`]: the last statistics, for which it waits `patience` at most. What
+    /// still waits is lost.
+    pub(super) fn finish(&mut self, now: Timestamp, statistics: &Statistics, patience: Duration) {
+        match self {
+            Self::Ipfix(session) => session.finish(now, statistics, patience),
+            Self::Netflow9(netflow) => netflow.finish(now, patience),
+            Self::Json(lines) => lines.finish(now, patience),
+            Self::Group(group) => group.finish(now, statistics, patience),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(kafka) => kafka.finish(now),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(parquet) => parquet.finish(now, patience),
         }
     }
 
@@ -175,6 +203,20 @@ impl Outlet {
             Self::Kafka(kafka) => Some(&mut kafka.counters),
             #[cfg(feature = "parquet")]
             Self::Parquet(parquet) => Some(&mut parquet.counters),
+        }
+    }
+
+    /// Flow records that are neither sent nor lost.
+    pub(super) fn held(&self) -> u64 {
+        match self {
+            Self::Ipfix(session) => session.counters.held(),
+            Self::Netflow9(netflow) => netflow.counters.held(),
+            Self::Json(lines) => lines.counters.held(),
+            Self::Group(group) => group.counters().map(|(_, counters)| counters.held()).sum(),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(kafka) => kafka.counters.held(),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(parquet) => parquet.counters.held(),
         }
     }
 
@@ -213,7 +255,7 @@ fn transport(destination: &Destination, plan: &ExportPlan) -> Result<Transport, 
             return Ok(Transport::Udp(Box::new(udp)));
         }
         Destination::File(files) => {
-            return Ok(Transport::File(Box::new(IpfixFile::create(files)?)));
+            return Ok(Transport::File(Box::new(IpfixFile::create(files, plan.patient)?)));
         }
         Destination::Tcp(network) => Connection::tcp(network, patience)?,
         Destination::Tls(network, files) => Connection::tls(network, files, patience)?,

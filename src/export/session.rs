@@ -7,6 +7,7 @@
 //! Records of one Template gather in a *lane*: messages of one Set and one length, so that a burst of them is one system
 //! call and no record pays for a Set header of its own. What is left in the lanes at a tick goes out in mixed messages.
 
+use super::books;
 use super::options::{self, OptionsPlan, Statistics};
 use super::record::{Records, Template};
 use super::transport::{Burst, Outcome, SEQUENCE, Tally, Transport};
@@ -19,9 +20,6 @@ use std::time::Duration;
 
 /// Message header and Set header.
 const HEADERS: usize = MessageHeader::LENGTH + SetHeader::LENGTH;
-
-/// How long the end waits for a connection that is just being made.
-const LAST_CHANCE: Duration = Duration::from_secs(2);
 
 /// When things are said again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,32 +138,29 @@ impl Session {
         let mut room = lane.room(limit, burst);
         let mut written = records.encode(index, flow, room);
         if written.is_none() && lane.open.flows > 0 {
-            self.close(records.templates(), index, now);
+            self.complete(records.templates(), index, now);
             let Some(lane) = self.lanes.get_mut(index) else { return };
             room = lane.room(limit, burst);
             written = records.encode(index, flow, room);
         }
         let Some(length) = written else {
-            self.lose_encode(flow, now);
-            return;
+            return books::lose_encode(&mut self.counters, Tally::of(flow), now);
         };
         let Some((lane, template)) = self.lanes.get_mut(index).zip(records.templates().get(index))
         else {
             return;
         };
         lane.at += length;
-        lane.open.flows += 1;
-        lane.open.packets = lane.open.packets.wrapping_add(flow.record.packets);
-        lane.open.octets = lane.open.octets.wrapping_add(flow.record.octets);
+        lane.open += Tally::of(flow);
         lane.parts.push((flow.record.packets, flow.record.octets));
         // Where all records are of one length the message is full when no other fits.
         if template.fixed() && lane.at - lane.start + length > limit {
-            self.close(records.templates(), index, now);
+            self.complete(records.templates(), index, now);
         }
     }
 
     /// Completes the message in the making of a lane, and sends the burst when it is full.
-    fn close(&mut self, templates: &[Template], index: usize, now: Timestamp) {
+    fn complete(&mut self, templates: &[Template], index: usize, now: Timestamp) {
         let burst = self.burst;
         let Some((lane, template)) = self.lanes.get_mut(index).zip(templates.get(index)) else {
             return;
@@ -210,37 +205,8 @@ impl Session {
 
     /// Puts what happened to messages into the books.
     fn settle(&mut self, outcome: Outcome, now: Timestamp) {
-        let Outcome { sent, queue_full, refused, unnumbered } = outcome;
-        self.sequence = self.sequence.wrapping_sub(unnumbered as u32);
-        let counters = &mut self.counters;
-        counters.sent += sent.tally.flows;
-        counters.options += sent.tally.options;
-        counters.messages += sent.messages;
-        counters.octets += sent.length;
-        counters.lost.queue += queue_full.tally.flows;
-        counters.lost.send += refused.tally.flows;
-        counters.refused += queue_full.messages + refused.messages;
-        for lost in [queue_full.tally, refused.tally] {
-            if lost.flows > 0 {
-                self.note_loss(lost.packets, lost.octets, now);
-            }
-        }
-    }
-
-    fn note_loss(&mut self, packets: u64, octets: u64, now: Timestamp) {
-        let counters = &mut self.counters;
-        counters.not_sent_packets = counters.not_sent_packets.wrapping_add(packets);
-        counters.not_sent_octets = counters.not_sent_octets.wrapping_add(octets);
-        if counters.first_lost == 0 {
-            counters.first_lost = now.0;
-        }
-        counters.last_lost = now.0;
-    }
-
-    #[cold]
-    fn lose_encode(&mut self, flow: &FinishedFlow<'_>, now: Timestamp) {
-        self.counters.lost.encode += 1;
-        self.note_loss(flow.record.packets, flow.record.octets, now);
+        self.sequence = self.sequence.wrapping_sub(outcome.unnumbered as u32);
+        books::settle(&mut self.counters, &outcome, now);
     }
 
     /// Sends the templates that the collector does not have yet; before all others what introduces the session.
@@ -355,7 +321,7 @@ impl Session {
         // A mixed message is numbered when it begins, so all others go first.
         for (index, template) in templates.iter().enumerate() {
             if !template.fixed() && self.lanes.get(index).is_some_and(|lane| lane.open.flows > 0) {
-                self.close(templates, index, now);
+                self.complete(templates, index, now);
             }
             self.send_lane(template.definition.id(), index, now);
         }
@@ -549,30 +515,42 @@ impl Session {
         self.send_message(now);
     }
 
-    /// Everything that is left, the last statistics, the end of the session.
-    pub(super) fn finish(&mut self, records: &Records, now: Timestamp, statistics: &Statistics) {
+    /// Nothing more comes: everything that is left goes to the transport.
+    pub(super) fn close(&mut self, records: &Records, now: Timestamp) {
         let templates = records.templates();
-        if let Transport::Connection(connection) = &mut self.transport {
-            let mut outcome = Outcome::default();
-            let made = !connection.is_connected()
-                && (connection.progress(now, &mut outcome)
-                    || connection.wait_connected(now, LAST_CHANCE));
-            self.settle(outcome, now);
-            if made {
-                self.begin_session(templates, now);
-            }
+        let mut outcome = Outcome::default();
+        let made = matches!(&self.transport, Transport::Connection(there) if !there.is_connected())
+            && self.transport.progress(now, &mut outcome);
+        self.settle(outcome, now);
+        if made {
+            self.begin_session(templates, now);
         }
         if self.announced < templates.len() || !self.introduced {
             self.announce(templates, now);
         }
         self.flush(templates, now);
-        // Messages are counted when they leave: the last statistics are of a session that has nothing left to send.
+    }
+
+    /// Sends what waits, for `patience` at most; whether something still waits that may go.
+    pub(super) fn drain(&mut self, records: &Records, now: Timestamp, patience: Duration) -> bool {
+        if let Transport::Connection(connection) = &mut self.transport
+            && !connection.is_connected()
+            && connection.wait_connected(now, patience)
+        {
+            self.begin_session(records.templates(), now);
+        }
         let mut outcome = Outcome::default();
-        self.transport.empty(now, &mut outcome);
+        let waits = self.transport.empty(now, patience, &mut outcome);
         self.settle(outcome, now);
+        waits
+    }
+
+    /// The last statistics and the end of the session, after [`Self::close`] and [`Self::drain`]: messages are counted when
+    /// they leave, so these statistics are of a session that has nothing left to send. Waits `patience` for them at most.
+    pub(super) fn finish(&mut self, now: Timestamp, statistics: &Statistics, patience: Duration) {
         self.send_statistics(now, statistics);
         let mut outcome = Outcome::default();
-        self.transport.finish(now, &mut outcome);
+        self.transport.finish(now, patience, &mut outcome);
         self.settle(outcome, now);
     }
 

@@ -9,7 +9,7 @@ use crate::meter::packet::Reason;
 use crate::telemetry::CollectorCounters;
 use crossbeam::channel::RecvTimeoutError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(100);
 /// Batches after which the sessions are looked at even under load.
 const BATCHES_PER_TICK: u32 = 256;
+
+/// The exporter is done so long before the run must be over.
+const MARGIN: Duration = Duration::from_millis(200);
 
 /// Counters by collector, as the exporter last published them.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(super) struct ExportShared {
     /// When the thread last went round its loop, milliseconds after `born`.
     advanced: AtomicU64,
     ended: AtomicBool,
+    /// When the run must be over, once that is known.
+    pub(super) until: OnceLock<Instant>,
     born: Instant,
 }
 
@@ -37,6 +42,7 @@ impl Default for ExportShared {
             turns: AtomicU64::new(0),
             advanced: AtomicU64::new(0),
             ended: AtomicBool::new(false),
+            until: OnceLock::new(),
             born: Instant::now(),
         }
     }
@@ -160,7 +166,13 @@ impl Run {
         }
         let now = wall_clock();
         let statistics = self.statistics(now);
-        self.exporter.finish(now, &statistics);
+        match self.publish.until.get() {
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                self.exporter.finish_within(left.saturating_sub(MARGIN), now, &statistics);
+            }
+            None => self.exporter.finish(now, &statistics),
+        }
         self.report();
         self.publish.ended.store(true, Ordering::Release);
     }

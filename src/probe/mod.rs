@@ -209,7 +209,9 @@ pub fn run(
             stop.store(true, Ordering::Relaxed);
         }
         if until.is_none() && stop.load(Ordering::Relaxed) {
-            until = Some(Instant::now() + plan.drain);
+            let by = Instant::now() + plan.drain;
+            until = Some(by);
+            let _ = exporting.shared.until.set(by);
         }
     }
     let mut errors = Vec::new();

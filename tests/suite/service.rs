@@ -317,8 +317,55 @@ fn collector(port: u16, octets: &Arc<Mutex<usize>>) -> std::sync::mpsc::Sender<(
     running
 }
 
+/// Told to end, the probe ends when it was told to, though one collector never reads, and another gets a thousand octets a second:
+/// what they did not take is lost and counted, and the file has every record.
+#[test]
+fn collectors_that_take_nothing_do_not_hold_up_the_end() {
+    in_namespace("service::collectors_that_take_nothing_do_not_hold_up_the_end", || {
+        wire::pair(1500, 1);
+        wire::run("ip", &["link", "set", "dev", "lo", "up"]);
+        let listener = TcpListener::bind("127.0.0.1:4740").unwrap();
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:4741").unwrap();
+        let config = CONFIG.replace("flows = 10000", "flows = 100000").replace(
+            "[\"json:DIR/out.jsonl\"]",
+            "[\"tcp://127.0.0.1:4740\", \"udp://127.0.0.1:4741?rate=8k\", \"json:DIR/out.jsonl\"]",
+        ) + "[operation]\ndrain = 3\n";
+        let probe = Probe::start(&config, &["--packet-socket"], None);
+        probe.notified("READY=1");
+        let mut sender = Sender::open("tx");
+        for port in 1..=40_000_u16 {
+            let mut frame = wire::frame(u64::from(port), 100);
+            frame[54..56].copy_from_slice(&port.to_be_bytes());
+            while !sender.send(&frame) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        let records = probe.path("out.jsonl");
+        let began = Instant::now();
+        probe.signal(Signal::TERM);
+        let (status, said, lines) =
+            probe.ended_with(|| fs::read_to_string(&records).unwrap().lines().count());
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(4), "{took:?}\n{said}");
+        assert!(status.success(), "{status}\n{said}");
+        assert!(!said.contains("IS NOT"), "{said}");
+        // What the packet socket's ring had no room for is in the ledger, and no flow.
+        assert_eq!(lines as u64, number(&said, "records begun"), "{said}");
+        assert!(lines > 20_000, "{said}");
+        for collector in ["tcp://127.0.0.1:4740", "udp://127.0.0.1:4741"] {
+            let told = said.lines().any(|line| {
+                line.contains(collector) && line.contains("records left at the end are lost")
+            });
+            assert!(told, "{collector}\n{said}");
+        }
+        assert!(number(&said, "lost: queue full") > 0, "{said}");
+        drop((listener, nobody));
+    });
+}
+
 /// The whole probe under the strict sandbox, by AF_XDP and by packet socket, to every kind of collector, one of which is
-/// looked up by name and goes away and comes back.
+/// looked up by name and goes away and comes back, while others look at it by HTTP and by the control socket.
 #[test]
 fn the_whole_probe_runs_in_its_sandbox() {
     in_namespace("service::the_whole_probe_runs_in_its_sandbox", || {
@@ -329,15 +376,20 @@ fn the_whole_probe_runs_in_its_sandbox() {
         for mode in [&["--packet-socket=2"][..], &["--steal"]] {
             let octets = Arc::new(Mutex::new(0));
             let listener = collector(4740, &octets);
+            let association = sctp(4747);
+            let brokers = Brokers::start();
+            let collectors = [COLLECTORS, TLS, PARQUET, &brokers.collectors(), association.url()];
             let config = CONFIG
                 .replace("idle = 600", "idle = 0.2")
-                .replace("[\"json:DIR/out.jsonl\"]", &COLLECTORS.replace(" TLS", TLS));
+                .replace("[\"json:DIR/out.jsonl\"]", &format!("[{}]", collectors.concat()))
+                + "[operation]\nhttp = [\"127.0.0.1:9465\"]\ncontrol = \"DIR/control.sock\"\n";
             let probe = Probe::start(&config, mode, Some(Duration::from_secs(5)));
             probe.notified("READY=1");
             let mut sender = Sender::open("tx");
             send(&mut sender, 1000);
             probe.until("records over TCP", |_| *octets.lock().unwrap() > 1000);
             confined(&probe);
+            looked_at(&probe);
             // The collector goes and comes.
             drop(listener);
             std::thread::sleep(Duration::from_millis(100));
@@ -360,9 +412,14 @@ fn the_whole_probe_runs_in_its_sandbox() {
             probe.until_said("balance");
             let file = probe.path("out.ipfix");
             probe.signal(Signal::TERM);
-            let (status, said, file) = probe.ended_with(|| fs::metadata(&file).unwrap().len());
+            let folder = probe.path(".");
+            let (status, said, (file, tables)) =
+                probe.ended_with(|| (fs::metadata(&file).unwrap().len(), parquet_files(&folder)));
             assert!(status.success(), "{status} {said}");
             assert!(file > 1000, "{said}");
+            assert_eq!(tables > 0, cfg!(feature = "parquet"), "{said}");
+            brokers.took_all(&said);
+            association.took_all(&said);
             assert!(said.contains("sandbox: system calls (seccomp): "), "{said}");
             assert!(
                 !said.contains("IS NOT") && !said.contains("Operation not permitted"),
@@ -374,15 +431,137 @@ fn the_whole_probe_runs_in_its_sandbox() {
 }
 
 /// Of each kind; the one at 4740 answers TCP and never a TLS handshake.
-const COLLECTORS: &str = "[\"json:DIR/out.jsonl\", \"file:DIR/out.ipfix\", \"udp://localhost:4741?rate=1M\", \
+const COLLECTORS: &str = "\"json:DIR/out.jsonl\", \"file:DIR/out.ipfix\", \"udp://localhost:4741?rate=1M\", \
     \"tcp://localhost:4740\", \"tcp://127.0.0.1:4742\", \"unix:DIR/nobody.sock\", \
     \"failover:tcp://127.0.0.1:4743,udp://127.0.0.1:4744\", \"balance:udp://127.0.0.1:4745,udp://[::1]:4746\", \
-    \"file:DIR/%H%M%S.ipfix?rotate=1s&zstd=1\" TLS]";
+    \"file:DIR/%H%M%S.ipfix?rotate=1s&zstd=1\", \"nfv9+udp://127.0.0.1:4748\"";
 
 #[cfg(feature = "tls")]
 const TLS: &str = ", \"tls://localhost:4740?ca=DIR/ca.pem\"";
 #[cfg(not(feature = "tls"))]
 const TLS: &str = "";
+
+#[cfg(feature = "parquet")]
+const PARQUET: &str = ", \"parquet:DIR/tables?rotate=1\"";
+#[cfg(not(feature = "parquet"))]
+const PARQUET: &str = "";
+
+/// Parquet files that are whole.
+fn parquet_files(folder: &Path) -> usize {
+    let days = fs::read_dir(folder.join("tables")).into_iter().flatten().flatten();
+    let files = days.flat_map(|day| fs::read_dir(day.path()).into_iter().flatten().flatten());
+    files.filter(|file| file.file_name().to_string_lossy().ends_with(".parquet")).count()
+}
+
+/// What the ledger says of the collectors whose name begins with `scheme`: those it names, and records sent and lost.
+fn collected(said: &str, scheme: &str) -> (usize, u64, u64) {
+    let (mut collectors, mut sent, mut lost, mut within) = (0, 0, 0, false);
+    for line in said.lines() {
+        if !line.starts_with(' ') {
+            within = line.starts_with(scheme);
+            collectors += usize::from(within);
+        } else if within {
+            let count = || line.split_whitespace().last().and_then(|word| word.parse::<u64>().ok());
+            sent += if line.trim().starts_with("records sent") { count().unwrap() } else { 0 };
+            lost += if line.trim().starts_with("lost:") { count().unwrap() } else { 0 };
+        }
+    }
+    (collectors, sent, lost)
+}
+
+/// Brokers of Kafka: librdkafka's own, in this process.
+struct Brokers {
+    #[cfg(feature = "kafka")]
+    cluster: rdkafka::mocking::MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
+}
+
+#[cfg(feature = "kafka")]
+impl Brokers {
+    fn start() -> Self {
+        let cluster = rdkafka::mocking::MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic("flows", 2, 1).expect("a topic");
+        Self { cluster }
+    }
+
+    fn collectors(&self) -> String {
+        let brokers = self.cluster.bootstrap_servers();
+        format!(", \"kafka://{brokers}/flows\", \"kafka://{brokers}/flows?format=ipfix\"")
+    }
+
+    fn took_all(&self, said: &str) {
+        let (topics, sent, lost) = collected(said, "kafka://");
+        assert!(topics == 2 && sent > 40 && lost == 0, "{topics} {sent} {lost}\n{said}");
+    }
+}
+
+#[cfg(not(feature = "kafka"))]
+impl Brokers {
+    fn start() -> Self {
+        Self {}
+    }
+
+    fn collectors(&self) -> String {
+        String::new()
+    }
+
+    fn took_all(&self, _said: &str) {}
+}
+
+/// A collector over SCTP that reads and forgets, where the kernel has SCTP.
+struct Association(Option<socket2::Socket>);
+
+fn sctp(port: u16) -> Association {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let made = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(libc::IPPROTO_SCTP)));
+    let Ok(listener) = made else {
+        println!("not run: the_whole_probe_runs_in_its_sandbox over SCTP: this kernel has no SCTP");
+        return Association(None);
+    };
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    listener.bind(&address.into()).unwrap();
+    listener.listen(4).unwrap();
+    let accepting = listener.try_clone().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = accepting.accept() {
+            while matches!(stream.read(&mut [0; 65536]), Ok(1..)) {}
+        }
+    });
+    Association(Some(listener))
+}
+
+impl Association {
+    fn url(&self) -> &'static str {
+        if self.0.is_some() { ", \"sctp://127.0.0.1:4747?lifetime=1s\"" } else { "" }
+    }
+
+    fn took_all(self, said: &str) {
+        let Some(listener) = self.0 else { return };
+        let (_, sent, lost) = collected(said, "sctp://");
+        assert!(sent > 20 && lost == 0, "{sent} {lost}\n{said}");
+        let _ = listener.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// Whoever may look, looks: a browser, Prometheus, `sixtap top`.
+fn looked_at(probe: &Probe) {
+    for (path, words) in
+        [("/", "<html"), ("/metrics", "sixtap_packets_total"), ("/health", "HTTP/1.1 200")]
+    {
+        let stream = std::net::TcpStream::connect("127.0.0.1:9465").expect("the status page");
+        let answer = asked(stream, path);
+        assert!(answer.contains(words), "{path}: {answer}\n{}", probe.said());
+    }
+    let socket = std::os::unix::net::UnixStream::connect(probe.path("control.sock"));
+    let answer = asked(socket.expect("the control socket"), "/flows");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}\n{}", probe.said());
+}
+
+fn asked(mut stream: impl Read + std::io::Write, path: &str) -> String {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
 
 /// Every thread that sees octets from the network has no capability and a filter; keepers have theirs, and nothing else.
 fn confined(probe: &Probe) {

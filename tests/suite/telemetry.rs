@@ -7,7 +7,7 @@
 
 use crate::wire::{self, Sender, in_namespace, run};
 use serde_json::Value;
-use sixtap::capture::{CaptureError, Frame, Poll, Source, SourceCounters};
+use sixtap::capture::{CaptureError, Description, Frame, Poll, Source, SourceCounters};
 use sixtap::export::ExportPlan;
 use sixtap::meter::flow::Settings;
 use sixtap::probe::{self, Input, Plan};
@@ -217,6 +217,18 @@ impl Source for Hanging {
 
     fn counters(&mut self) -> SourceCounters {
         SourceCounters::default()
+    }
+
+    fn stop(&mut self) -> bool {
+        false
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+
+    fn describe(&mut self) -> Option<Description> {
+        None
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
-use crate::capture::{Timestamp, pcap};
+use crate::capture::{Poll, Timestamp, pcap};
 use std::io::Cursor;
+use std::time::Duration;
 
 fn frame(data: &[u8], wire_length: u32, link: LinkType) -> Frame<'_> {
     Frame { data, wire_length, interface: 0, link, time: Timestamp(0) }

@@ -12,7 +12,7 @@ mod pcapng;
 #[cfg(test)]
 mod tests;
 
-use super::{BATCH, CaptureError, Frame, LinkType, Poll, Source, SourceCounters};
+use super::{BATCH, CaptureError, Description, Frame, LinkType, Poll, Source, SourceCounters};
 use arrayvec::ArrayVec;
 use buffer::{Buffer, Refill};
 use classic::Classic;
@@ -251,11 +251,19 @@ impl Source for PcapSource {
         }
     }
 
+    fn stop(&mut self) -> bool {
+        false
+    }
+
     fn counters(&mut self) -> SourceCounters {
         self.counters
     }
 
     fn progress(&self) -> Option<(u64, u64)> {
         self.buffer.progress()
+    }
+
+    fn describe(&mut self) -> Option<Description> {
+        None
     }
 }

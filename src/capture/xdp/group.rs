@@ -124,6 +124,10 @@ impl Source for Group {
         sum
     }
 
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+
     fn describe(&mut self) -> Option<Description> {
         let mut descriptions = self.sources.iter_mut().filter_map(Source::describe);
         let mut all = descriptions.next()?;

@@ -320,6 +320,10 @@ impl Source for XdpSource {
         counters
     }
 
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+
     fn describe(&mut self) -> Option<Description> {
         let attachment = &self.attachment;
         Some(Description {

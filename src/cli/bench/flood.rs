@@ -5,7 +5,7 @@
 
 use super::frames::{Arena, Shape};
 use super::measure::{as_frame, discard};
-use crate::capture::{BATCH, CaptureError, Frame, Poll, Source, SourceCounters};
+use crate::capture::{BATCH, CaptureError, Description, Frame, Poll, Source, SourceCounters};
 use crate::cli::Failure;
 use crate::export::ExportPlan;
 use crate::meter::flow::Settings;
@@ -64,6 +64,18 @@ impl Source for Flood {
 
     fn counters(&mut self) -> SourceCounters {
         SourceCounters { delivered: self.sent, ..SourceCounters::default() }
+    }
+
+    fn stop(&mut self) -> bool {
+        false
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+
+    fn describe(&mut self) -> Option<Description> {
+        None
     }
 }
 

@@ -9,68 +9,47 @@
 //! when its file is whole.
 
 mod columns;
-mod writer;
+mod file_writer;
 
 use super::books;
 use super::exporter::ExportPlan;
 use super::json::Elements;
 use super::record::Records;
 use super::sink::ParquetDirectory;
-use super::transport::{Account, Outcome, Tally, TransportError};
+use super::transport::{Outcome, Tally, TransportError};
+use super::writer::Writer;
 use crate::capture::Timestamp;
 use crate::meter::flow::FinishedFlow;
 use crate::telemetry::CollectorCounters;
 use columns::{Rows, Schema};
-use crossbeam::channel::{Sender, TrySendError, bounded};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use writer::Writer;
+use file_writer::{FileWriter, Job};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Octets of the longest record there can be.
 const LONGEST_RECORD: usize = 65_535;
 /// Rows of a row group: what is held in memory and encoded at once.
 const ROWS: usize = 65_536;
-/// Row groups that wait for the writer.
-const QUEUE: usize = 4;
-
-/// What the writer is told.
-enum Job {
-    /// A row group; the time names the file if one must be begun.
-    Rows(Box<Rows>, Timestamp),
-    /// The file is to be completed.
-    Close,
-}
-
-/// What the writer tells.
-#[derive(Default)]
-struct Report {
-    outcome: Outcome,
-    problem: Option<String>,
-}
+/// Row groups that wait for the writer or are being written.
+const QUEUE: usize = 5;
 
 /// A directory of Parquet files.
 pub(super) struct Parquet {
     schema: Arc<Schema>,
     rows: Box<Rows>,
     record: Vec<u8>,
-    jobs: Option<Sender<Job>>,
-    report: Arc<Mutex<Report>>,
-    thread: Option<JoinHandle<()>>,
+    writer: Writer<FileWriter>,
     rotate: u64,
     /// Which multiple of the rotation time it is; changes when a file is to be completed.
     period: u64,
     /// A file is to be completed, and the queue was full.
     closing: bool,
-    patient: bool,
-    name: String,
-    complained: bool,
-    problem: Option<String>,
     pub(super) counters: CollectorCounters,
 }
 
 impl std::fmt::Debug for Parquet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parquet").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Parquet").field("writer", &self.writer).finish_non_exhaustive()
     }
 }
 
@@ -83,30 +62,18 @@ impl Parquet {
         let name = format!("parquet:{}", directory.path.display());
         let wrong = |problem: String| TransportError::Sink { name: name.clone(), problem };
         std::fs::create_dir_all(&directory.path).map_err(|error| wrong(error.to_string()))?;
-        let schema = Schema::new(&plan.preset, Elements::of(plan)).map_err(wrong)?;
-        let schema = Arc::new(schema);
-        let report = Arc::new(Mutex::new(Report::default()));
-        let (jobs, taken) = bounded(QUEUE);
-        let mut writer =
-            Writer::new(directory.path.clone(), Arc::clone(&schema), Arc::clone(&report));
-        let thread = std::thread::Builder::new()
-            .name("parquet".into())
-            .spawn(move || writer.run(&taken))
+        let schema = Arc::new(Schema::new(&plan.preset, Elements::of(plan)).map_err(wrong)?);
+        let writer = FileWriter::new(directory.path.clone(), Arc::clone(&schema));
+        let writer = Writer::start(writer, name.clone(), QUEUE, plan.patient)
             .map_err(|error| wrong(format!("no thread: {error}")))?;
         Ok(Self {
             rows: Box::new(schema.rows()),
             schema,
             record: vec![0; LONGEST_RECORD],
-            jobs: Some(jobs),
-            report,
-            thread: Some(thread),
+            writer,
             rotate: u64::try_from(directory.rotate.as_nanos()).unwrap_or(u64::MAX).max(1),
             period: 0,
             closing: false,
-            patient: plan.patient,
-            name,
-            complained: false,
-            problem: None,
             counters: CollectorCounters { sessions: 1, ..CollectorCounters::default() },
         })
     }
@@ -120,8 +87,7 @@ impl Parquet {
         now: Timestamp,
     ) {
         self.counters.records += 1;
-        let (packets, octets) = (flow.record.packets, flow.record.octets);
-        let tally = Tally { flows: 1, options: 0, packets, octets };
+        let tally = Tally::of(flow);
         let Some(length) = records.encode(index, flow, &mut self.record) else {
             return books::lose_encode(&mut self.counters, tally, now);
         };
@@ -139,26 +105,9 @@ impl Parquet {
         }
         let rows = std::mem::replace(&mut self.rows, Box::new(self.schema.rows()));
         let tally = rows.tally;
-        let Some(jobs) = &self.jobs else { return };
-        let job = Job::Rows(rows, now);
-        let taken = match self.patient {
-            true => jobs.send(job).is_ok(),
-            false => !matches!(
-                jobs.try_send(job),
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_))
-            ),
-        };
-        if !taken {
-            let queue_full = Account { messages: 1, length: 0, tally };
-            let outcome = Outcome { queue_full, ..Outcome::default() };
-            books::settle(&mut self.counters, &outcome, now);
-            if !std::mem::replace(&mut self.complained, true) {
-                self.problem = Some(format!(
-                    "{}: the disk or its processor is too slow; records are lost",
-                    self.name
-                ));
-            }
-        }
+        let mut outcome = Outcome::default();
+        self.writer.submit(Job::Rows(rows, now), (1, 1), tally, &mut outcome);
+        books::settle(&mut self.counters, &outcome, now);
     }
 
     /// What time brings: the end of a file.
@@ -171,39 +120,37 @@ impl Parquet {
             }
             self.period = period;
         }
-        if self.closing
-            && let Some(jobs) = &self.jobs
-        {
-            self.closing = jobs.try_send(Job::Close).is_err();
-        }
+        self.closing = self.closing && !self.writer.ask(Job::Close);
         self.settle(now);
     }
 
     fn settle(&mut self, now: Timestamp) {
-        let report = {
-            let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *report)
-        };
-        self.problem = self.problem.take().or(report.problem);
-        books::settle(&mut self.counters, &report.outcome, now);
+        let mut outcome = Outcome::default();
+        self.writer.settle(&mut outcome);
+        books::settle(&mut self.counters, &outcome, now);
     }
 
-    /// Everything that is left, and the last file.
-    pub(super) fn finish(&mut self, now: Timestamp) {
-        // There is nothing left to keep pace with: wait.
-        self.patient = true;
+    /// Nothing more comes: the last rows, and the last file is to be completed.
+    pub(super) fn close(&mut self, now: Timestamp) {
         self.submit(now);
-        // The writer completes its file when nobody can send any more.
-        self.jobs = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            self.problem = Some(format!("{}: the writer ended in a panic", self.name));
-        }
+        self.writer.end();
+    }
+
+    /// Waits, at most `patience`, for the last file; whether it is still being written.
+    pub(super) fn drain(&mut self, now: Timestamp, patience: Duration) -> bool {
+        let waits = self.writer.waits(patience);
         self.settle(now);
+        waits
+    }
+
+    /// The end. What is not in a whole file after `patience` is lost.
+    pub(super) fn finish(&mut self, now: Timestamp, patience: Duration) {
+        let mut outcome = Outcome::default();
+        self.writer.finish(patience, &mut outcome);
+        books::settle(&mut self.counters, &outcome, now);
     }
 
     pub(super) fn take_problem(&mut self) -> Option<String> {
-        self.problem.take()
+        self.writer.take_problem()
     }
 }

@@ -1,6 +1,7 @@
 //! From flow to octets and back through [`crate::ipfix`].
 
 mod change;
+mod ending;
 mod files;
 mod group;
 mod interop;

@@ -4,6 +4,7 @@
 //! refused. Invariants: no message is ever sent in part and then followed by another in the same stream; no call waits
 //! longer than the transport's own bound; every queue is bounded.
 
+mod background;
 mod connection;
 mod file;
 mod output;
@@ -13,16 +14,18 @@ mod resolver;
 mod route;
 mod udp;
 
+pub(super) use background::{Background, Units};
 pub(super) use connection::{Connection, Patience};
 pub(super) use file::IpfixFile;
-pub(super) use output::{Output, write};
 pub(super) use recovery::Unit;
 pub(super) use udp::Udp;
 
 use super::destination::Host;
 use crate::capture::Timestamp;
+use crate::meter::flow::FinishedFlow;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::AddAssign;
+use std::time::Duration;
 
 /// Why a collector cannot be opened. Exit status 3.
 #[derive(Debug, thiserror::Error)]
@@ -108,9 +111,22 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Of one flow record.
+    pub(super) const fn of(flow: &FinishedFlow<'_>) -> Self {
+        Self { flows: 1, options: 0, packets: flow.record.packets, octets: flow.record.octets }
+    }
+
     /// Data Records: what the sequence number counts.
     pub(super) const fn records(&self) -> u64 {
         self.flows + self.options
+    }
+
+    /// Takes away what has been settled of it.
+    pub(super) const fn take_away(&mut self, settled: Self) {
+        self.flows = self.flows.saturating_sub(settled.flows);
+        self.options = self.options.saturating_sub(settled.options);
+        self.packets = self.packets.wrapping_sub(settled.packets);
+        self.octets = self.octets.wrapping_sub(settled.octets);
     }
 }
 
@@ -132,6 +148,14 @@ pub(super) struct Account {
     pub(super) length: u64,
     /// What they hold.
     pub(super) tally: Tally,
+}
+
+impl AddAssign for Account {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.length += other.length;
+        self.tally += other.tally;
+    }
 }
 
 impl Account {
@@ -220,21 +244,26 @@ impl Transport {
         }
     }
 
-    /// Sends what waits, within a bounded time; what is left after it is tried once more by [`Self::finish`].
-    pub(super) fn empty(&mut self, now: Timestamp, outcome: &mut Outcome) {
+    /// Sends what waits, for `patience` at most; whether something still waits that may go.
+    pub(super) fn empty(
+        &mut self,
+        now: Timestamp,
+        patience: Duration,
+        outcome: &mut Outcome,
+    ) -> bool {
         match self {
-            Self::Udp(udp) => udp.empty(now, outcome),
-            Self::Connection(connection) => connection.empty(connection::FINISH_PATIENCE, outcome),
-            Self::File(file) => file.flush(outcome),
+            Self::Udp(udp) => udp.empty(now, patience, outcome),
+            Self::Connection(connection) => connection.empty(patience, outcome),
+            Self::File(file) => file.empty(patience, outcome),
         }
     }
 
-    /// The last chance: waits a bounded time for what is held, and gives up the rest.
-    pub(super) fn finish(&mut self, now: Timestamp, outcome: &mut Outcome) {
+    /// The end: waits, at most `patience`, for what is held, and gives up the rest.
+    pub(super) fn finish(&mut self, now: Timestamp, patience: Duration, outcome: &mut Outcome) {
         match self {
-            Self::Udp(udp) => udp.finish(now, outcome),
-            Self::Connection(connection) => connection.finish(outcome),
-            Self::File(file) => file.finish(outcome),
+            Self::Udp(udp) => udp.finish(now, patience, outcome),
+            Self::Connection(connection) => connection.finish(patience, outcome),
+            Self::File(file) => file.finish(patience, outcome),
         }
     }
 

@@ -22,9 +22,6 @@ use std::time::Duration;
 /// What is added to the name of a file that is not whole yet.
 pub(super) const CURRENT: &str = ".current";
 
-/// A new file that cannot be opened is tried again so often.
-const TRY_AGAIN: u64 = 10_000_000_000;
-
 /// How hard zstd tries: its own default.
 const LEVEL: i32 = 3;
 
@@ -34,8 +31,6 @@ pub(in super::super) struct Output {
     file: Option<Open>,
     size: Option<u64>,
     compressor: Option<Compressor>,
-    /// No attempt to open the next file before this time.
-    wait: Timestamp,
     /// What went wrong with files before this one, or was put right.
     problems: Vec<String>,
 }
@@ -48,7 +43,6 @@ struct Open {
     /// Where it goes when it is whole; the same where nothing rotates.
     named: PathBuf,
     written: u64,
-    slot: i64,
 }
 
 struct Compressor(zstd::bulk::Compressor<'static>);
@@ -79,8 +73,7 @@ impl Output {
             problems = recovery::recover(&names.pattern, unit);
         }
         let file = names.open(&now).map_err(failed)?;
-        let (size, wait) = (files.size, Timestamp(0));
-        Ok(Self { names, file: Some(file), size, compressor, wait, problems })
+        Ok(Self { names, file: Some(file), size: files.size, compressor, problems })
     }
 
     #[cfg(test)]
@@ -88,17 +81,22 @@ impl Output {
         let (path, named) = (path.to_owned(), path.to_owned());
         Self {
             names: Names::new(&Files::plain(&path)),
-            file: Some(Open { file, path, named, written: 0, slot: 0 }),
+            file: Some(Open { file, path, named, written: 0 }),
             size: None,
             compressor: None,
-            wait: Timestamp(0),
             problems: Vec::new(),
         }
     }
 
-    /// Whether writes are better few and long.
-    pub(in super::super) fn compresses(&self) -> bool {
-        self.compressor.is_some()
+    /// When it is time for another file; `None`: never.
+    pub(super) fn schedule(&self) -> Option<Schedule> {
+        let schedule = Schedule { rotate: self.names.rotate, size: self.size };
+        self.names.rotates.then_some(schedule)
+    }
+
+    /// Octets in the file; `None`: there is no file.
+    pub(super) fn written(&self) -> Option<u64> {
+        self.file.as_ref().map(|open| open.written)
     }
 
     /// Writes whole units. How many octets of them are in the file, and what stopped it; [`Self::cut`] is to be told where
@@ -136,29 +134,16 @@ impl Output {
         open.end_at(open.written).is_ok()
     }
 
-    /// Whether it is time for the next file: what belongs into this one is to be written now.
-    pub(in super::super) fn due(&self, now: Timestamp) -> bool {
-        self.names.rotates
-            && now >= self.wait
-            && self.file.as_ref().is_none_or(|open| {
-                self.names.slot(&zoned(now)) != open.slot
-                    || self.size.is_some_and(|size| open.written >= size)
-            })
-    }
-
-    /// Begins the next file. True if it has: what is written now is read without what was written before.
-    pub(in super::super) fn rotate(&mut self, now: Timestamp) -> bool {
-        let time = zoned(now);
+    /// Begins the next file: what is written now is read without what was written before.
+    pub(super) fn rotate(&mut self, now: Timestamp) {
         self.close();
-        match self.names.open(&time) {
+        match self.names.open(&zoned(now)) {
             Ok(open) => self.file = Some(open),
             Err(error) => {
-                self.wait = Timestamp(now.0.saturating_add(TRY_AGAIN));
                 let path = self.names.pattern.display();
                 self.problems.push(format!("{path}: no next file: {error}; records are lost"));
             }
         }
-        self.file.is_some()
     }
 
     /// Gives the file its name.
@@ -186,6 +171,33 @@ impl Open {
     }
 }
 
+/// When it is time for another file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule {
+    rotate: Option<Duration>,
+    size: Option<u64>,
+}
+
+impl Schedule {
+    /// Which span of time `now` is in: when it began, in seconds since 1970.
+    pub(super) fn slot(&self, now: Timestamp) -> i64 {
+        self.rotate.map_or(0, |rotate| slot(rotate, &zoned(now)))
+    }
+
+    /// Whether a file of this span with `written` octets is over.
+    pub(super) fn is_over(&self, slot: i64, written: u64, now: Timestamp) -> bool {
+        self.slot(now) != slot || self.size.is_some_and(|size| written >= size)
+    }
+}
+
+/// When the file of this time begins: seconds since 1970. Files begin at multiples of the rotation time of the local clock, as
+/// nfcapd's do.
+fn slot(rotate: Duration, time: &Zoned) -> i64 {
+    let (seconds, offset) = (time.timestamp().as_second(), i64::from(time.offset().seconds()));
+    let rotate = rotate.as_secs().max(1) as i64;
+    (seconds + offset).div_euclid(rotate) * rotate - offset
+}
+
 /// How files are called.
 #[derive(Debug)]
 struct Names {
@@ -211,16 +223,6 @@ impl Names {
         Self { pattern, rotates: files.rotates(), rotate: files.rotate }
     }
 
-    /// When the file of this time begins: seconds since 1970. Files begin at multiples of the rotation time of the local
-    /// clock, as nfcapd's do.
-    fn slot(&self, time: &Zoned) -> i64 {
-        let (seconds, offset) = (time.timestamp().as_second(), i64::from(time.offset().seconds()));
-        match self.rotate.map(|rotate| rotate.as_secs().max(1) as i64) {
-            None => 0,
-            Some(rotate) => (seconds + offset).div_euclid(rotate) * rotate - offset,
-        }
-    }
-
     /// The name of the file of this time.
     fn path(&self, time: &Zoned) -> io::Result<PathBuf> {
         if !self.rotates {
@@ -228,7 +230,7 @@ impl Names {
         }
         let begin = match self.rotate {
             None => time.clone(),
-            Some(_) => jiff::Timestamp::from_second(self.slot(time))
+            Some(rotate) => jiff::Timestamp::from_second(slot(rotate, time))
                 .map_err(io::Error::other)?
                 .to_zoned(time.time_zone().clone()),
         };
@@ -242,7 +244,7 @@ impl Names {
         let named = self.path(time)?;
         if !self.rotates {
             let file = File::create(&named)?;
-            return Ok(Open { file, path: named.clone(), named, written: 0, slot: 0 });
+            return Ok(Open { file, path: named.clone(), named, written: 0 });
         }
         if let Some(directory) = named.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(directory)?;
@@ -255,7 +257,7 @@ impl Names {
             io::Error::other(format!("{} is written by another process", path.display()))
         })?;
         file.set_len(0)?;
-        Ok(Open { file, path, named, written: 0, slot: self.slot(time) })
+        Ok(Open { file, path, named, written: 0 })
     }
 }
 
@@ -339,24 +341,31 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let files = Files { size: Some(100), ..files(directory.path(), "f.%s.ipfix") };
         let mut output = Output::create(&files, Unit::Message).unwrap();
+        let schedule = output.schedule().unwrap();
+        let over = |output: &Output, begun: Timestamp, now: Timestamp| {
+            schedule.is_over(schedule.slot(begun), output.written().unwrap(), now)
+        };
         // From the file of now into the past: any other slot is another file.
         let first = Timestamp::new(1_700_000_100, 0);
-        assert!(output.due(first) && output.rotate(first));
+        assert!(over(&output, Timestamp::new(1_800_000_000, 0), first));
+        output.rotate(first);
         assert_eq!(
             listed(directory.path()),
             ["f.1700000100.ipfix.current"],
             "an empty one is removed"
         );
-        assert!(!output.due(Timestamp(first.0 + 4 * MINUTE)));
+        assert!(!over(&output, first, Timestamp(first.0 + 4 * MINUTE)));
         assert_eq!(output.write(&[1; 50]).0, 50);
-        assert!(!output.due(Timestamp(first.0 + 4 * MINUTE)));
+        assert!(!over(&output, first, Timestamp(first.0 + 4 * MINUTE)));
         assert_eq!(output.write(&[2; 50]).0, 50);
         // Full: the next file is of the same five minutes, and takes nothing from the first.
         let later = Timestamp(first.0 + 4 * MINUTE);
-        assert!(output.due(later) && output.rotate(later));
+        assert!(over(&output, first, later));
+        output.rotate(later);
         assert_eq!(output.write(&[3; 10]).0, 10);
         let later = Timestamp(first.0 + 5 * MINUTE);
-        assert!(output.due(later) && output.rotate(later));
+        assert!(over(&output, first, later));
+        output.rotate(later);
         let names = ["f.1700000100.1.ipfix", "f.1700000100.ipfix", "f.1700000400.ipfix.current"];
         assert_eq!(listed(directory.path()), names);
         assert_eq!(std::fs::read(directory.path().join(names[0])).unwrap(), [3; 10]);

@@ -32,12 +32,6 @@ const IPV6_MINIMUM_MTU: usize = 1_280;
 /// Octets held until the pace lets them go.
 const QUEUE: usize = 16 << 20;
 
-/// How long the end waits for what is held.
-const FINISH_PATIENCE: Duration = Duration::from_secs(5);
-
-/// And for the last statistics after it.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
 /// An offline run waits so long for a socket that takes nothing.
 const STALLED: Duration = Duration::from_secs(60);
 
@@ -233,11 +227,24 @@ impl Udp {
             self.send_queued(now, outcome);
         }
         if self.patient {
-            self.wait_until(QUEUE - length.min(QUEUE), STALLED, now, outcome);
+            self.wait_for_room(QUEUE - length.min(QUEUE), now, outcome);
         }
     }
 
-    /// Waits until at most `most` octets are held: an offline run as long as something goes now and then, else for `patience`.
+    /// Waits until at most `most` octets are held, or nothing has gone for [`STALLED`].
+    fn wait_for_room(&mut self, most: usize, now: Timestamp, outcome: &mut Outcome) {
+        let begin = Instant::now();
+        while self.queued > most {
+            let before = self.queued;
+            let passed = later(now, begin.elapsed());
+            self.wait_until(most, STALLED, passed, outcome);
+            if self.queued == before {
+                return;
+            }
+        }
+    }
+
+    /// Waits until at most `most` octets are held, for `patience` at most.
     fn wait_until(
         &mut self,
         most: usize,
@@ -246,16 +253,9 @@ impl Udp {
         outcome: &mut Outcome,
     ) {
         let begin = Instant::now();
-        let mut moved = begin;
         while self.queued > most {
-            let before = self.queued;
             self.drain(later(now, begin.elapsed()), outcome);
-            if self.queued < before {
-                moved = Instant::now();
-                continue;
-            }
-            let (since, bound) = if self.patient { (moved, STALLED) } else { (begin, patience) };
-            if since.elapsed() >= bound {
+            if self.queued <= most || begin.elapsed() >= patience {
                 return;
             }
             std::thread::sleep(SLEEP);
@@ -403,16 +403,21 @@ impl Udp {
             .collect()
     }
 
-    /// Waits a bounded time for what is held (an offline run: as long as something goes).
-    pub(super) fn empty(&mut self, now: Timestamp, outcome: &mut Outcome) {
+    /// Sends what waits at its pace, for `patience` at most; whether some still waits.
+    pub(super) fn empty(
+        &mut self,
+        now: Timestamp,
+        patience: Duration,
+        outcome: &mut Outcome,
+    ) -> bool {
         self.holding = false;
-        self.wait_until(0, FINISH_PATIENCE, now, outcome);
+        self.wait_until(0, patience, now, outcome);
+        !self.queue.is_empty()
     }
 
-    /// The end of the session: what is still held is given up after [`LAST_WORDS`].
-    pub(super) fn finish(&mut self, now: Timestamp, outcome: &mut Outcome) {
-        self.holding = false;
-        self.wait_until(0, LAST_WORDS, now, outcome);
+    /// The end of the session: what is still held after `patience` is given up.
+    pub(super) fn finish(&mut self, now: Timestamp, patience: Duration, outcome: &mut Outcome) {
+        self.empty(now, patience, outcome);
         for held in std::mem::take(&mut self.queue) {
             outcome.queue_full.add(held.octets.len(), held.tally);
             self.miss(held.tally, outcome);

@@ -7,12 +7,14 @@
 mod collectors;
 mod process;
 mod text;
+mod values;
 mod workers;
 
 pub use text::{Format, Kind};
 
 use super::reading::Reading;
-use text::{Samples, family};
+use text::family;
+use values::Values;
 
 /// One metric.
 #[derive(Clone, Copy)]
@@ -21,30 +23,18 @@ pub struct Metric {
     pub name: &'static str,
     /// What it is.
     pub kind: Kind,
-    /// Its labels, as the documentation spells them.
-    pub labels: &'static str,
     /// What it means: one sentence.
     pub help: &'static str,
-    fill: fn(&Reading, &mut Samples<'_>),
+    values: Values,
 }
 
 impl Metric {
-    const fn counter(
-        name: &'static str,
-        labels: &'static str,
-        help: &'static str,
-        fill: fn(&Reading, &mut Samples<'_>),
-    ) -> Self {
-        Self { name, kind: Kind::Counter, labels, help, fill }
+    const fn counter(name: &'static str, help: &'static str, values: Values) -> Self {
+        Self { name, kind: Kind::Counter, help, values }
     }
 
-    const fn gauge(
-        name: &'static str,
-        labels: &'static str,
-        help: &'static str,
-        fill: fn(&Reading, &mut Samples<'_>),
-    ) -> Self {
-        Self { name, kind: Kind::Gauge, labels, help, fill }
+    const fn gauge(name: &'static str, help: &'static str, values: Values) -> Self {
+        Self { name, kind: Kind::Gauge, help, values }
     }
 }
 
@@ -64,7 +54,7 @@ pub fn render(reading: &Reading, format: Format) -> String {
     let mut text = String::with_capacity(16 * 1024);
     for metric in METRICS.iter().flat_map(|(_, group)| group.iter()) {
         family(format, &mut text, (metric.name, metric.kind, metric.help), |samples| {
-            (metric.fill)(reading, samples);
+            metric.values.write(reading, samples);
         });
     }
     if format == Format::OpenMetrics {
@@ -81,7 +71,8 @@ pub fn document() -> String {
     for (group, metrics) in METRICS {
         let _ =
             write!(text, "## {group}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n");
-        for Metric { name, kind, labels, help, .. } in metrics {
+        for Metric { name, kind, help, values } in metrics {
+            let labels = values.labels();
             let _ = writeln!(text, "| `{name}` | {} | {labels} | {help} |", kind.word());
         }
         text.push('\n');

@@ -28,11 +28,11 @@ const QUEUE: usize = 16 << 20;
 /// A connection that is not made in this time is given up.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the end waits for what is held.
-pub(super) const FINISH_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a run over a file waits for a collector that takes nothing.
+const STALLED: Duration = Duration::from_secs(5);
 
-/// And for its last statistics after them.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the end waits for a connection that is just being made.
+const LAST_CHANCE: Duration = Duration::from_secs(2);
 
 /// How long a wait for a connection sleeps between looks at the handshake.
 const LOOK: Duration = Duration::from_millis(20);
@@ -103,6 +103,8 @@ pub(crate) struct Connection {
     pause: Duration,
     /// Whether to wait for a slow collector rather than refuse (offline runs).
     patient: bool,
+    /// Since when nothing more comes.
+    ending: Option<Instant>,
     pub(super) problem: Option<String>,
 }
 
@@ -152,6 +154,7 @@ impl Connection {
             first_pause,
             pause: first_pause,
             patient,
+            ending: None,
             problem: None,
         }
     }
@@ -187,7 +190,7 @@ impl Connection {
     fn wait_for_room(&mut self, length: usize, outcome: &mut Outcome) {
         while self.queued + length > QUEUE {
             let before = self.queued;
-            self.wait_writable(FINISH_PATIENCE);
+            self.wait_writable(STALLED);
             self.write(outcome);
             if self.queued == before {
                 return;
@@ -302,19 +305,26 @@ impl Connection {
         self.queue.drain(..).map(|held| (held.octets, held.tally)).collect()
     }
 
-    /// Writes what is held, waiting at most `patience` for the collector to take it.
-    pub(super) fn empty(&mut self, patience: Duration, outcome: &mut Outcome) {
+    /// Writes what is held, for `patience` at most; whether some still waits for a collector that is there, or about to be.
+    pub(super) fn empty(&mut self, patience: Duration, outcome: &mut Outcome) -> bool {
         let begin = Instant::now();
         while !self.queue.is_empty() && matches!(self.state, State::Connected(_)) {
             let Some(left) = patience.checked_sub(begin.elapsed()) else { break };
             self.wait_writable(left);
             self.write(outcome);
         }
+        let ending = *self.ending.get_or_insert(begin);
+        let hope = match self.state {
+            State::Connected(_) => true,
+            State::Connecting { .. } => ending.elapsed() < LAST_CHANCE,
+            State::Away { .. } => false,
+        };
+        hope && !self.queue.is_empty()
     }
 
-    /// The end of the session: what is still held is given up after [`LAST_WORDS`].
-    pub(super) fn finish(&mut self, outcome: &mut Outcome) {
-        self.empty(LAST_WORDS, outcome);
+    /// The end of the session: what is still held after `patience` is given up.
+    pub(super) fn finish(&mut self, patience: Duration, outcome: &mut Outcome) {
+        self.empty(patience, outcome);
         for held in self.queue.drain(..) {
             outcome.queue_full.add(held.octets.len(), held.tally);
             outcome.unnumbered += held.tally.records();

@@ -1,11 +1,10 @@
 //! The writer's thread: row groups to files.
 
 use super::columns::{Column, Rows, Schema, Values};
-use super::{Job, Report};
 use crate::capture::Timestamp;
-use crate::export::transport::{Account, Tally};
+use crate::export::transport::Tally;
+use crate::export::writer::{Done, Work};
 use crate::ipfix::time::Rfc3339;
-use crossbeam::channel::Receiver;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{BoolType, ByteArrayType, DoubleType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -13,10 +12,18 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A file is completed when it has so many rows.
 const MOST_ROWS: u64 = 8 << 20;
+
+/// What the writer is told.
+pub(super) enum Job {
+    /// A row group; the time names the file if one must be begun.
+    Rows(Box<Rows>, Timestamp),
+    /// The file is to be completed.
+    Close,
+}
 
 /// The file in the making.
 struct Open {
@@ -26,55 +33,60 @@ struct Open {
     tally: Tally,
 }
 
-pub(super) struct Writer {
+/// Writes row groups into files.
+pub(super) struct FileWriter {
     directory: PathBuf,
     schema: Arc<Schema>,
     properties: WriterPropertiesPtr,
-    report: Arc<Mutex<Report>>,
     open: Option<Open>,
     files: u64,
 }
 
-impl Writer {
-    pub(super) fn new(directory: PathBuf, schema: Arc<Schema>, report: Arc<Mutex<Report>>) -> Self {
+impl Work for FileWriter {
+    type Job = Job;
+
+    fn work(&mut self, job: Job, done: &mut Done) -> Option<Job> {
+        match job {
+            Job::Rows(rows, now) => self.write(&rows, now, done),
+            Job::Close => self.close(done),
+        }
+        None
+    }
+
+    fn end(&mut self, done: &mut Done) {
+        self.close(done);
+    }
+}
+
+impl FileWriter {
+    pub(super) fn new(directory: PathBuf, schema: Arc<Schema>) -> Self {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_created_by(concat!("sixtap ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
-        Self { directory, schema, properties: Arc::new(properties), report, open: None, files: 0 }
+        Self { directory, schema, properties: Arc::new(properties), open: None, files: 0 }
     }
 
-    /// Until nobody can send any more; then the file is completed.
-    pub(super) fn run(&mut self, jobs: &Receiver<Job>) {
-        for job in jobs {
-            match job {
-                Job::Rows(rows, now) => self.write(&rows, now),
-                Job::Close => self.close(),
-            }
-        }
-        self.close();
-    }
-
-    fn write(&mut self, rows: &Rows, now: Timestamp) {
+    fn write(&mut self, rows: &Rows, now: Timestamp, done: &mut Done) {
         let open = match self.open.take() {
             Some(open) => Ok(open),
             None => self.begin(now),
         };
         let mut open = match open {
             Ok(open) => open,
-            Err(problem) => return self.lose(rows.tally, &problem),
+            Err(problem) => return lose(rows.tally, &problem, done),
         };
         open.tally += rows.tally;
         if let Err(error) = row_group(&mut open.writer, rows) {
             // A file with half a row group cannot be completed: what it has is lost with it.
             let _ = std::fs::remove_file(&open.unfinished);
             let problem = format!("{}: {error}", open.unfinished.display());
-            return self.lose(open.tally, &problem);
+            return lose(open.tally, &problem, done);
         }
         let full = open.tally.flows >= MOST_ROWS;
         self.open = Some(open);
         if full {
-            self.close();
+            self.close(done);
         }
     }
 
@@ -98,7 +110,7 @@ impl Writer {
         Ok(Open { writer, unfinished, finished, tally: Tally::default() })
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, done: &mut Done) {
         let Some(Open { writer, unfinished, finished, tally }) = self.open.take() else { return };
         let closed = writer.into_inner().map_err(|error| error.to_string()).and_then(|file| {
             let length = file.metadata().map(|metadata| metadata.len()).unwrap_or(0);
@@ -110,26 +122,23 @@ impl Writer {
         });
         match closed {
             Ok(length) => {
-                let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-                let sent = &mut report.outcome.sent;
+                let sent = &mut done.outcome.sent;
                 sent.messages += 1;
                 sent.length += length;
                 sent.tally += tally;
             }
             Err(error) => {
                 let _ = std::fs::remove_file(&unfinished);
-                self.lose(tally, &format!("{}: {error}", finished.display()));
+                lose(tally, &format!("{}: {error}", finished.display()), done);
             }
         }
     }
+}
 
-    fn lose(&self, tally: Tally, problem: &str) {
-        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        let lost = &mut report.outcome.refused;
-        *lost = Account { messages: lost.messages + 1, ..*lost };
-        lost.tally += tally;
-        report.problem = Some(format!("{problem}; records are lost"));
-    }
+fn lose(tally: Tally, problem: &str, done: &mut Done) {
+    done.outcome.refused.messages += 1;
+    done.outcome.refused.tally += tally;
+    done.problems.push(format!("{problem}; records are lost"));
 }
 
 fn row_group(writer: &mut SerializedFileWriter<File>, rows: &Rows) -> Result<(), ParquetError> {
