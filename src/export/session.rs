@@ -8,7 +8,7 @@
 //! call and no record pays for a Set header of its own. What is left in the lanes at a tick goes out in mixed messages.
 
 use super::books;
-use super::options::{self, OptionsPlan, Statistics};
+use super::options::{self, OptionsPlan, Statistics, Window};
 use super::record::{Records, Template};
 use super::transport::{Burst, Outcome, SEQUENCE, Tally, Transport};
 use crate::capture::Timestamp;
@@ -86,6 +86,8 @@ pub(super) struct Session {
     refreshed_messages: u64,
     optioned: Timestamp,
     flushed: Timestamp,
+    /// Of the flows in this file; `None`: it is no file, or its window has been told.
+    window: Option<Window>,
     pub(super) counters: CollectorCounters,
 }
 
@@ -101,6 +103,7 @@ impl Session {
         let started = u64::from(!matches!(transport, Transport::Connection(_)));
         Self {
             burst: transport.burst(),
+            window: matches!(transport, Transport::File(_)).then(Window::default),
             transport,
             domain,
             intervals,
@@ -153,6 +156,9 @@ impl Session {
         lane.at += length;
         lane.open += Tally::of(flow);
         lane.parts.push((flow.record.packets, flow.record.octets));
+        if let Some(window) = &mut self.window {
+            window.add(flow);
+        }
         // Where all records are of one length the message is full when no other fits.
         if template.fixed() && lane.at - lane.start + length > limit {
             self.complete(records.templates(), index, now);
@@ -238,6 +244,10 @@ impl Session {
         self.introduced = true;
         for template in self.options.templates() {
             self.message(now, |builder| builder.template(&template));
+            self.counters.templates += 1;
+        }
+        if self.window.is_some() {
+            self.message(now, |builder| builder.template(&options::window_template()));
             self.counters.templates += 1;
         }
         // Templates stand in a message before the records that need them.
@@ -378,6 +388,12 @@ impl Session {
     /// What time brings: held records, Templates and options again, reconnection.
     pub(super) fn tick(&mut self, records: &Records, now: Timestamp, statistics: &Statistics) {
         let templates = records.templates();
+        if self.transport.ends(now) {
+            // What was made in the time of this file belongs into it.
+            self.flush(templates, now);
+            self.tell_window(now);
+            self.send_message(now);
+        }
         let mut outcome = Outcome::default();
         let connected = self.transport.progress(now, &mut outcome);
         self.settle(outcome, now);
@@ -441,6 +457,7 @@ impl Session {
             Transport::Udp(_) | Transport::File(_) => Vec::new(),
         };
         self.sequence = 0;
+        self.window = matches!(self.transport, Transport::File(_)).then(Window::default);
         self.counters.sessions += 1;
         self.introduced = false;
         self.announced = 0;
@@ -503,6 +520,13 @@ impl Session {
         self.transport.waits()
     }
 
+    /// The time window of the file (RFC 5655 section 8.1.2), once, behind its last flow.
+    fn tell_window(&mut self, now: Timestamp) {
+        if let Some(window) = self.window.take() {
+            self.message(now, |builder| options::window_record(builder, window));
+        }
+    }
+
     fn send_statistics(&mut self, now: Timestamp, statistics: &Statistics) {
         self.optioned = now;
         let (options, counters) = (Arc::clone(&self.options), self.counters);
@@ -548,6 +572,7 @@ impl Session {
     /// The last statistics and the end of the session, after [`Self::close`] and [`Self::drain`]: messages are counted when
     /// they leave, so these statistics are of a session that has nothing left to send. Waits `patience` for them at most.
     pub(super) fn finish(&mut self, now: Timestamp, statistics: &Statistics, patience: Duration) {
+        self.tell_window(now);
         self.send_statistics(now, statistics);
         let mut outcome = Outcome::default();
         self.transport.finish(now, patience, &mut outcome);

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Problems kept until somebody asks.
 const PROBLEMS: usize = 16;
 
+/// Jobs that may wait where another is asked for that has no weight.
+const ASKED: usize = 4096;
+
 /// Jobs kept for their buffers.
 const SPARE: usize = 64;
 
@@ -139,11 +142,10 @@ impl<W: Work> Writer<W> {
     /// Gives a job that holds no records; `false` if there is no room for it.
     pub(super) fn ask(&self, job: W::Job) -> bool {
         let mut state = self.shared.state();
-        if state.stage != Stage::Open || state.weight >= self.most {
+        if state.stage != Stage::Open || state.jobs.len() >= ASKED {
             return false;
         }
-        state.jobs.push_back((job, 1));
-        state.weight += 1;
+        state.jobs.push_back((job, 0));
         self.shared.changed.notify_all();
         true
     }
@@ -196,7 +198,7 @@ impl<W: Work> Writer<W> {
     pub(super) fn waits(&self, patience: Duration) -> bool {
         let patience = if self.patient { Duration::MAX } else { patience };
         let idle = |state: &State<W::Job>| match state.stage {
-            Stage::Open | Stage::Left => state.weight == 0,
+            Stage::Open | Stage::Left => state.weight == 0 && state.jobs.is_empty(),
             Stage::Ending | Stage::Over => state.stage == Stage::Over,
         };
         !self.shared.wait_for(patience, idle)
@@ -350,7 +352,7 @@ mod tests {
         }
         assert_eq!(outcome.queue_full.tally.flows, 7);
         assert!(writer.take_problem().unwrap().contains("hangs; records are lost"));
-        assert!(!writer.ask(0), "no room for that either");
+        assert!(writer.ask(0), "what weighs nothing finds room");
         assert!(writer.waits(Duration::from_millis(20)));
         writer.finish(Duration::from_millis(50), &mut outcome);
         assert!(began.elapsed() < Duration::from_secs(5));

@@ -11,7 +11,7 @@ use crate::probe::Change;
 use crate::probe::sandbox::Sandbox;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf, absolute};
 
 /// Keys whose change needs no new start. Everything else is opened, sized or announced at the start: interfaces and rings,
 /// the flow table, what a record holds and the Templates that say so.
@@ -99,8 +99,12 @@ impl Running {
     /// New outputs must be where the sandbox lets files be made.
     fn within(&self, fresh: &ProbeArgs) -> Result<(), Failure> {
         let Some(open) = &self.write else { return Ok(()) };
+        // What was made since then is within what was open.
+        let whole = |folder: &Path| absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let open: Vec<_> = open.iter().map(|folder| whole(folder)).collect();
+        let within = |folder: &Path| open.iter().any(|open| whole(folder).starts_with(open));
         let wanted = super::sandbox(fresh).files.write;
-        match wanted.iter().find(|folder| !open.contains(folder)) {
+        match wanted.iter().find(|folder| !within(folder)) {
             Some(folder) => Err(Failure::usage(format!(
                 "export.collector: the sandbox was closed without {}: start the probe again",
                 folder.display()

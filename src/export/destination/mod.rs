@@ -156,9 +156,12 @@ impl Destination {
     pub fn writes(&self) -> Vec<PathBuf> {
         match self {
             Self::File(files) | Self::Json(Some(files)) => {
-                let folders = files.path.ancestors().skip(1);
-                let fixed = |folder: &&Path| !folder.as_os_str().as_encoded_bytes().contains(&b'%');
-                folders.filter(fixed).take(1).map(or_here).collect()
+                let fixed = |folder: &PathBuf| {
+                    // Folders of files that rotate are made.
+                    let there = !files.rotates() || folder.exists();
+                    there && !folder.as_os_str().as_encoded_bytes().contains(&b'%')
+                };
+                files.path.ancestors().skip(1).map(or_here).filter(fixed).take(1).collect()
             }
             Self::Group(_, members) => members.iter().flat_map(Self::writes).collect(),
             Self::Parquet(directory) => {

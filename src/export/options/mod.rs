@@ -3,15 +3,18 @@
 //! In: the plan, the counters, the supervisor's statistics. Out: Options Templates and their records: Metering Process
 //! Statistics, Metering and Exporting Process Reliability, Flow Keys (RFC 7011 sections 4.1 to 4.4), type records of own
 //! elements (RFC 5610), names of interfaces, VRFs and the Observation Domain, sampling (RFC 5476), anonymisation (RFC
-//! 6235).
+//! 6235), the time window of a file (RFC 5655).
 
 mod names;
 mod selection;
+mod window;
 
 pub use names::InterfaceName;
 pub(super) use selection::{
     old_algorithm, sampling_record, selected_record, selector_record, sequence_record,
 };
+
+pub(super) use window::{Window, window_record, window_template};
 
 use super::anonymise::Anonymisation;
 use super::exporter::ExportPlan;
@@ -41,6 +44,7 @@ mod id {
     pub(super) const SAMPLING: u16 = 1035;
     pub(super) const ANONYMISED: u16 = 1036;
     pub(super) const ANONYMISED_OWN: u16 = 1037;
+    pub(super) const WINDOW: u16 = 1038;
 }
 
 /// What the supervisor knows and the exporter does not: totals since the start.

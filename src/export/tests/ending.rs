@@ -78,16 +78,15 @@ fn a_disk_that_hangs_for_a_while_has_every_record_in_the_end() {
     assert!(exporter.counters().next().unwrap().1.sent < made, "the pipe took all of it");
     let octets = std::thread::spawn(move || {
         let (mut octets, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
-        let mut reader_of = Reader::default();
+        // The pipe has no end while this thread itself holds it open: the last record is the end.
         loop {
             let length = reader.read(&mut buffer).unwrap();
             octets.extend_from_slice(&buffer[..length]);
-            // The pipe has no end while this thread itself holds it open: the last statistics are the end.
-            reader_of = Reader::default();
             if whole(&octets) {
-                reader_of.read_all(&octets);
-                if reader_of.flows.len() as u64 == made {
-                    return reader_of;
+                let mut reader = Reader::default();
+                reader.read_all(&octets);
+                if reader.flows.len() as u64 == made {
+                    return reader;
                 }
             }
         }

@@ -19,10 +19,15 @@ fn listed(directory: &Path) -> Vec<PathBuf> {
 fn rotated(directory: &Path, parameters: &str) -> Vec<PathBuf> {
     let mut exporter = exporter(&format!("file:{}/%s.ipfix?{parameters}", directory.display()));
     let mut now = Timestamp::new(1_700_000_040, 0);
-    for _ in 0..3 {
+    for minute in 0..3 {
         exporter.tick(now, &Statistics::default());
+        let mut batch = plain_batch();
+        for (place, flow) in batch.flows.iter_mut().enumerate() {
+            flow.first.0 = flow.first.0 + minute * 60_000_000_000 - place as u64;
+            flow.last.0 += minute * 60_000_000_000 + 1_000_000 * place as u64;
+        }
         for _ in 0..100 {
-            exporter.consume(&plain_batch(), now);
+            exporter.consume(&batch, now);
         }
         now.0 += 2_000_000_000;
         exporter.tick(now, &Statistics::default());
@@ -46,12 +51,33 @@ fn each_file_reads_by_itself() {
     let names: Vec<_> =
         paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["1700000040.ipfix", "1700000100.ipfix", "1700000160.ipfix"]);
-    for path in &paths {
+    for (minute, path) in (0..).zip(&paths) {
         let mut reader = Reader::default();
         reader.read_all(&std::fs::read(path).unwrap());
         assert_eq!(reader.flows.len(), 700, "{}", path.display());
         assert!(reader.announced > 0);
+        // One time window (RFC 5655 section 8.1.2), that no flow is outside of; the fractions of a millisecond go outwards.
+        let windows: Vec<_> = reader.options.iter().filter(|(id, _)| *id == 1038).collect();
+        let [(_, window)] = windows[..] else { panic!("{} windows", windows.len()) };
+        let start = 1_700_000_000_000 + minute * 60_000;
+        assert_eq!(number(window, 0, ie::MIN_FLOW_START_MILLISECONDS), Some(start + 123));
+        assert_eq!(number(window, 0, ie::MAX_FLOW_END_MILLISECONDS), Some(start + 7_994));
+        for flow in &reader.flows {
+            assert!(number(flow, 0, ie::FLOW_START_MILLISECONDS).unwrap() >= start + 123);
+            assert!(number(flow, 0, ie::FLOW_END_MILLISECONDS).unwrap() <= start + 7_994);
+        }
     }
+}
+
+#[test]
+fn a_file_without_a_flow_has_no_time_window() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("none.ipfix");
+    let mut exporter = exporter(&format!("file:{}", path.display()));
+    exporter.finish(NOW, &Statistics::default());
+    let mut reader = Reader::default();
+    reader.read_all(&std::fs::read(&path).unwrap());
+    assert!(!reader.options.is_empty() && reader.options.iter().all(|(id, _)| *id != 1038));
 }
 
 #[test]

@@ -141,6 +141,10 @@ fn ipfix_dump_reads_the_file() {
             "{name}: the type records name our elements"
         );
         assert_eq!(records as u64, counters.sent + counters.options, "{name}");
+        // The time window of the file, by its names of RFC 5655.
+        for element in ["sessionScope", "minFlowStartMilliseconds", "maxFlowEndMilliseconds"] {
+            assert!(text.contains(element), "{name}: {element}");
+        }
     }
 }
 

@@ -34,6 +34,11 @@ impl IpfixFile {
         }
     }
 
+    /// Whether it is time for the next file.
+    pub(super) fn ends(&self, now: Timestamp) -> bool {
+        self.file.due(now)
+    }
+
     /// Writes what is held, and begins the next file when it is time. True if it has: that is a new Transport Session.
     pub(super) fn progress(&mut self, now: Timestamp, outcome: &mut Outcome) -> bool {
         let due = self.file.due(now);

@@ -234,6 +234,11 @@ impl Transport {
         }
     }
 
+    /// Whether a file is over, and [`Self::progress`] will begin another.
+    pub(super) fn ends(&self, now: Timestamp) -> bool {
+        matches!(self, Self::File(file) if file.ends(now))
+    }
+
     /// Goes on with what is held: connects, writes what can be written. True if a connection has just been made or
     /// another file begun: a new Transport Session begins, and the session numbers anew what [`Connection::take_held`] gives it.
     pub(super) fn progress(&mut self, now: Timestamp, outcome: &mut Outcome) -> bool {
