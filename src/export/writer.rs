@@ -322,8 +322,11 @@ mod tests {
 
         fn work(&mut self, job: u64, done: &mut Done) -> Option<u64> {
             self.0.recv().ok()?;
-            let account =
-                if job % 2 == 0 { &mut done.outcome.sent } else { &mut done.outcome.refused };
+            let account = if job.is_multiple_of(2) {
+                &mut done.outcome.sent
+            } else {
+                &mut done.outcome.refused
+            };
             account.add(10, flows(1));
             None
         }
