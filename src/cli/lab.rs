@@ -136,6 +136,7 @@ impl Lab<'_> {
             examples: self.args.reports.examples,
             end: None,
             stop: self.stop,
+            reference: false,
         }
     }
 

@@ -3,7 +3,8 @@
 use super::table::Table;
 use super::{DONE, Failure};
 use crate::collect::{
-    Anomaly, Collector, Event, Input, InputError, Limits, Message, Received, Record, Version, json,
+    Anomaly, Collector, Event, Input, InputError, Limits, Message, Position, Received, Record,
+    Version, json,
 };
 use clap::Args;
 use std::collections::BTreeMap;
@@ -281,10 +282,14 @@ fn create(path: &Path) -> Result<File, Failure> {
     })
 }
 
-fn note(anomalies: &mut BTreeMap<&'static str, (u64, String)>, anomaly: &Anomaly, position: u64) {
+fn note(
+    anomalies: &mut BTreeMap<&'static str, (u64, String)>,
+    anomaly: &Anomaly,
+    position: Position,
+) {
     let entry = anomalies
         .entry(anomaly.kind.name())
-        .or_insert_with(|| (0, format!("message at {position}, {anomaly}")));
+        .or_insert_with(|| (0, format!("{position}, {anomaly}")));
     entry.0 += 1;
 }
 
@@ -313,7 +318,7 @@ fn describe(record: &Record<'_>) -> String {
         version.number(),
         header.domain,
         header.sequence,
-        transport.position,
+        transport.position.number(),
         record.octets.offset,
         record.template.id(),
         record.template.is_options(),

@@ -63,6 +63,12 @@ pub(crate) struct ValidateArgs {
     /// Fields taken in one template.
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().fields, hide_short_help = true)]
     max_fields: usize,
+    /// Octets taken of one message; sets that reach beyond are not read.
+    #[arg(long, value_name = "OCTETS", default_value_t = Limits::default().octets, hide_short_help = true)]
+    max_message: usize,
+    /// Data records taken in one set.
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().records, hide_short_help = true)]
+    max_records: usize,
     /// Values taken in one message.
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().values, hide_short_help = true)]
     max_values: usize,
@@ -128,6 +134,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Longest wait for a socket before the time and signals are looked at.
 const TICK: Duration = Duration::from_millis(200);
+/// Longest reading of what had come to a socket when the time is over.
+const DRAIN: Duration = Duration::from_secs(1);
+/// Silence of a socket that is taken for its end, in part.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs `sixtap validate`.
 ///
@@ -153,6 +163,8 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<u8, Failure> {
         limits: Limits {
             templates: args.max_templates,
             fields: args.max_fields,
+            octets: args.max_message,
+            records: args.max_records,
             values: args.max_values,
             sessions: args.max_sessions,
             ..Limits::default()
@@ -160,6 +172,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<u8, Failure> {
         examples: args.reports.examples,
         end: end.map(|end| if observed { end + args.linger } else { end }),
         stop: &stop,
+        reference: false,
     };
     let mut report = match &against {
         None => reading.read_all(&mut inputs, None)?,
@@ -257,6 +270,8 @@ pub(super) struct Reading<'a> {
     pub(super) end: Option<Instant>,
     /// Set when to stop.
     pub(super) stop: &'a AtomicBool,
+    /// Whether the records are the reference's.
+    pub(super) reference: bool,
 }
 
 impl Reading<'_> {
@@ -279,7 +294,9 @@ impl Reading<'_> {
         let mut validator = Validator::new(self.limits, kept);
         for input in &mut *inputs {
             if let Some(address) = input.local_address() {
-                eprintln!("sixtap: listening at {address}");
+                let what = if self.reference { " for the reference" } else { "" };
+                let scheme = input.name().split_once("://").map_or("", |(scheme, _)| scheme);
+                eprintln!("sixtap: listening at {scheme}://{address}{what}");
             }
             self.take(input, &mut validator, gathering.as_deref_mut())?;
         }
@@ -313,34 +330,47 @@ impl Reading<'_> {
             if steps.is_multiple_of(1024) && !bar.is_hidden() {
                 show(&bar, input.progress(), &format!("{steps} messages"));
             }
-            wait = match input.next(wait)? {
-                None => break,
-                Some(Received::Message { transport, octets }) => {
-                    match gathering.as_deref_mut() {
-                        Some(gathering) => {
-                            validator.message_with(&transport, octets, &mut |event| {
-                                gathering.event(event);
-                            });
-                        }
-                        None => validator.message(&transport, octets),
-                    }
-                    Duration::ZERO
-                }
-                Some(Received::Noise { transport, anomaly }) => {
-                    validator.noise(&transport, anomaly);
-                    Duration::ZERO
-                }
-                Some(Received::End { transport }) => {
-                    validator.end_of_session(&transport);
-                    Duration::ZERO
-                }
-                Some(Received::Idle) => {
+            let Some(received) = input.next(wait)? else { break };
+            wait = match received {
+                Received::Idle => {
                     end.map_or(TICK, |end| TICK.min(end.saturating_duration_since(Instant::now())))
+                }
+                received => {
+                    give(&received, validator, gathering.as_deref_mut());
+                    Duration::ZERO
                 }
             };
         }
+        // What had come to a socket by the end counts.
+        let last = Instant::now() + DRAIN;
+        let mut idle = 0;
+        while input.local_address().is_some() && idle < 3 && Instant::now() < last {
+            match input.next(PAUSE)? {
+                None => break,
+                Some(Received::Idle) => idle += 1,
+                Some(received) => {
+                    idle = 0;
+                    give(&received, validator, gathering.as_deref_mut());
+                }
+            }
+        }
         bar.finish_and_clear();
         Ok(())
+    }
+}
+
+/// Gives what was received to the validator and, for a comparison, to `gathering`.
+fn give(received: &Received<'_>, validator: &mut Validator, gathering: Option<&mut Gathering>) {
+    match received {
+        Received::Message { transport, octets } => match gathering {
+            Some(gathering) => {
+                validator.message_with(transport, octets, &mut |event| gathering.event(event));
+            }
+            None => validator.message(transport, octets),
+        },
+        Received::Noise { transport, anomaly } => validator.noise(transport, *anomaly),
+        Received::End { transport } => validator.end_of_session(transport),
+        Received::Idle => {}
     }
 }
 

@@ -137,6 +137,21 @@ impl<'m> Reading<'m, '_> {
         self.tell(anomaly);
     }
 
+    /// A limit ends the reading at `offset`.
+    fn limit(&mut self, offset: usize, limit: &'static str, value: usize) {
+        self.fault(Anomaly { offset, kind: Kind::Limit { limit, value } });
+    }
+
+    /// Whether a Set may be read: it ends within the octets that are taken of a message.
+    fn takes(&mut self, set: &Set<'_>) -> bool {
+        let most = self.limits.octets;
+        let taken = set.contents_offset() + set.contents.len() <= most;
+        if !taken {
+            self.limit(set.offset, "octets in a message", most);
+        }
+        taken
+    }
+
     fn ipfix(&mut self) {
         let octets = self.message.octets;
         let (stated, available) = (usize::from(self.message.header.stated), octets.len());
@@ -149,6 +164,7 @@ impl<'m> Reading<'m, '_> {
         for set in Sets::new(octets.get(..end).unwrap_or(octets), MessageHeader::LENGTH) {
             match set {
                 Err(anomaly) => self.fault(anomaly),
+                Ok(set) if !self.takes(&set) => break,
                 Ok(set) if set.contents.is_empty() => self.empty(&set),
                 Ok(set) => match set.id {
                     TEMPLATE_SET | OPTIONS_TEMPLATE_SET => self.ipfix_templates(set),
@@ -171,6 +187,7 @@ impl<'m> Reading<'m, '_> {
                         self.tell(anomaly);
                     }
                 }
+                Ok(set) if !self.takes(&set) => break,
                 Ok(set) if set.contents.is_empty() => self.empty(&set),
                 Ok(set) => match set.id {
                     v9::TEMPLATE_SET | v9::OPTIONS_SET => self.netflow9_templates(set),
@@ -192,7 +209,9 @@ impl<'m> Reading<'m, '_> {
             offset: v5::HEADER - SetHeader::LENGTH,
             contents: contents.get(..length).unwrap_or(contents),
         };
-        self.records(&set, &netflow::V5);
+        if self.takes(&set) {
+            self.records(&set, &netflow::V5);
+        }
         let found = contents.len() / v5::RECORD;
         if self.end.complete {
             self.compare_count(found);
@@ -257,11 +276,14 @@ impl<'m> Reading<'m, '_> {
         self.end.templates += 1;
         let id = template.id();
         match self.sessions.store(&mut self.domain, template, self.limits, self.now) {
-            Stored::Refused(limit, value) => {
-                self.fault(Anomaly { offset, kind: Kind::Limit { limit, value } });
-            }
-            Stored::Kept(template, change) => {
+            Stored::Refused(limit, value) => self.limit(offset, limit, value),
+            Stored::Kept { template, change, forgotten } => {
                 let message = self.message;
+                if forgotten {
+                    // Not a fault of the message: the older Template must be sent again.
+                    let (limit, value) = ("templates in a domain", self.limits.templates);
+                    self.tell(Anomaly { offset, kind: Kind::Limit { limit, value } });
+                }
                 if change == Change::Changed && message.transport.protocol == Protocol::Tcp {
                     self.tell(Anomaly { offset, kind: Kind::TemplateRedefined { id } });
                 }
@@ -311,10 +333,13 @@ impl<'m> Reading<'m, '_> {
                     break;
                 }
             };
+            if count as usize >= self.limits.records {
+                self.limit(octets.offset, "records in a set", self.limits.records);
+                break;
+            }
             self.values += template.fields().len();
             if self.values > self.limits.values {
-                let kind = Kind::Limit { limit: "values in a message", value: self.limits.values };
-                self.fault(Anomaly { offset: octets.offset, kind });
+                self.limit(octets.offset, "values in a message", self.limits.values);
                 break;
             }
             count += 1;

@@ -47,13 +47,56 @@ pub struct Transport {
     pub fragmented: bool,
     /// Whether the capture holds less of the datagram than was sent.
     pub cut: bool,
-    /// Octet of the stream or file at which the message begins; for a capture, the number of the packet (from 1) that
-    /// completed it; for a socket, the number of the message.
-    pub position: u64,
+    /// Where the message stands in the input.
+    pub position: Position,
+}
+
+/// Where a message stands in its input, so that it is found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Position {
+    /// Octet (from 0) of the file or TCP stream at which it begins.
+    Octet(u64),
+    /// Number (from 1) of the packet, in a capture, that completed it.
+    Packet(u64),
+    /// Number (from 1) of the datagram that a socket received.
+    Datagram(u64),
+}
+
+impl Position {
+    /// The number, whatever it counts.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Octet(number) | Self::Packet(number) | Self::Datagram(number) => number,
+        }
+    }
+
+    /// What it counts, as a word: `octet`, `packet`, `datagram`.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Octet(_) => "octet",
+            Self::Packet(_) => "packet",
+            Self::Datagram(_) => "datagram",
+        }
+    }
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self::Octet(0)
+    }
+}
+
+/// `packet 18`.
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.unit(), self.number())
+    }
 }
 
 impl Transport {
-    /// A message from a file, or from a place of which nothing is known.
+    /// A message from octet `position` of a file, or from a place of which nothing is known.
     #[must_use]
     pub const fn file(length: usize, position: u64) -> Self {
         Self {
@@ -65,7 +108,7 @@ impl Transport {
             checksum: Checksum::Unknown,
             fragmented: false,
             cut: false,
-            position,
+            position: Position::Octet(position),
         }
     }
 }

@@ -26,8 +26,8 @@ mod tests;
 pub use crate::ipfix::{Anomaly, Kind};
 pub use collector::Collector;
 pub use event::{
-    Change, Checksum, Event, Header, Message, MessageEnd, Protocol, Record, SetEnd, Transport,
-    Version,
+    Change, Checksum, Event, Header, Message, MessageEnd, Position, Protocol, Record, SetEnd,
+    Transport, Version,
 };
 pub use input::{Input, InputCounters, InputError, Received};
 pub use names::{Learnt, Names};

@@ -22,6 +22,10 @@ pub struct Limits {
     pub fields: usize,
     /// Fields of all Templates together.
     pub all_fields: usize,
+    /// Octets of one message. Sets that reach beyond are not read.
+    pub octets: usize,
+    /// Data Records of one Set.
+    pub records: usize,
     /// Values of one message: bounds the work of records whose fields have no octets.
     pub values: usize,
     /// Names learnt from type records (RFC 5610).
@@ -36,6 +40,10 @@ impl Default for Limits {
             templates: 1000,
             fields: 10_000,
             all_fields: 4_000_000,
+            // The longest that an IPFIX message can say, and no more records than it has octets: less would leave out
+            // records that are sound.
+            octets: 65_535,
+            records: 65_535,
             values: 65_535,
             names: 4096,
         }
@@ -96,7 +104,8 @@ pub(super) struct Sessions {
 
 /// What became of a Template.
 pub(super) enum Stored {
-    Kept(Arc<Template>, Change),
+    /// `forgotten`: another had to go for it.
+    Kept { template: Arc<Template>, change: Change, forgotten: bool },
     /// A limit refuses it.
     Refused(&'static str, usize),
 }
@@ -186,7 +195,8 @@ impl Sessions {
             && *known.template == template
         {
             known.used = now;
-            return Stored::Kept(Arc::clone(&known.template), Change::Repeated);
+            let template = Arc::clone(&known.template);
+            return Stored::Kept { template, change: Change::Repeated, forgotten: false };
         }
         let fields = template.fields().len();
         if fields > limits.fields {
@@ -197,7 +207,8 @@ impl Sessions {
         if self.fields + fields > limits.all_fields {
             return Stored::Refused("fields in all templates", limits.all_fields);
         }
-        if domain.templates.len() >= limits.templates.max(1) {
+        let forgotten = domain.templates.len() >= limits.templates.max(1);
+        if forgotten {
             let oldest = domain.templates.iter().min_by_key(|(_, known)| known.used);
             if let Some(oldest) = oldest.map(|(&id, _)| id) {
                 self.remove(domain, oldest);
@@ -206,7 +217,8 @@ impl Sessions {
         self.fields += fields;
         let template = Arc::new(template);
         domain.templates.insert(id, Known { template: Arc::clone(&template), used: now });
-        Stored::Kept(template, if replaced { Change::Changed } else { Change::New })
+        let change = if replaced { Change::Changed } else { Change::New };
+        Stored::Kept { template, change, forgotten }
     }
 
     /// Forgets Template `id` of `domain`; says whether it was known.

@@ -236,3 +236,27 @@ fn work_is_bounded() {
     let told = tell(&mut collector(Limits::default()), &transport(Protocol::Udp, 1), &message);
     assert_eq!((told.end.records, told.kinds), (16, vec!["limit"]));
 }
+
+/// What is beyond a limit of the message or the Set is not read; a Template that had to go is told.
+#[test]
+fn limits_cut_messages_and_sets() {
+    let message = build(0, |builder| {
+        builder.template(&label(256)).unwrap();
+        (0..9).for_each(|value| builder.record(256, |out| out.u32(value)).unwrap());
+        builder.template(&label(257)).unwrap();
+        builder.record(257, |out| out.u32(9)).unwrap();
+    });
+    let told = |limits| {
+        let told = tell(&mut collector(limits), &transport(Protocol::Tcp, 1), &message);
+        (told.end.records, told.end.complete, told.kinds)
+    };
+    let all = Limits::default();
+    assert_eq!(told(all), (10, true, vec![]));
+    // The other Set is read: only one was too long.
+    assert_eq!(told(Limits { records: 4, ..all }), (5, false, vec!["limit"]));
+    let octets = message.len();
+    assert_eq!(told(Limits { octets, ..all }), (10, true, vec![]));
+    assert_eq!(told(Limits { octets: octets - 1, ..all }), (9, false, vec!["limit"]));
+    assert_eq!(told(Limits { octets: 16, ..all }), (0, false, vec!["limit"]));
+    assert_eq!(told(Limits { templates: 1, ..all }), (10, true, vec!["limit"]));
+}

@@ -6,6 +6,7 @@
 //! Must stay true: memory is bounded by [`Limits`], whatever the stream holds; what does not fit is counted.
 
 use super::rules::Rule;
+use crate::collect::Position;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -43,8 +44,8 @@ impl fmt::Display for Severity {
 pub struct Place {
     /// Number of the message in its session.
     pub message: u64,
-    /// Offset of the message's first octet in the input (file, TCP stream or capture).
-    pub position: u64,
+    /// Where the message stands in the input.
+    pub position: Position,
     /// Number of the Set in the message.
     pub set: Option<u32>,
     /// Number of the record in the Set.
@@ -57,6 +58,12 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            // The datagrams of a socket are counted by the session as well.
+            Position::Datagram(_) => {}
+            Position::Packet(number) => write!(f, "packet {number}: ")?,
+            Position::Octet(number) => write!(f, "at octet {number}: ")?,
+        }
         write!(f, "message {}", self.message)?;
         if let Some(set) = self.set {
             write!(f, ", set {set}")?;

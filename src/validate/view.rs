@@ -6,7 +6,7 @@
 //! Must stay true: nothing here allocates for a record, and nothing reads outside the record's octets.
 
 use super::finding::{Dump, Example, Place};
-use crate::collect::{Protocol as Transport, Version};
+use crate::collect::{Position, Protocol as Transport, Version};
 use ie_registry::{DataType, Element, REVERSE_PEN, VARIABLE_LENGTH};
 use std::net::Ipv6Addr;
 
@@ -40,8 +40,8 @@ pub struct Message<'a> {
     pub transport: Transport,
     /// All octets, header included.
     pub octets: &'a [u8],
-    /// Offset of the message in the input.
-    pub position: u64,
+    /// Where the message stands in the input.
+    pub position: Position,
     /// Number in the session, from 1.
     pub number: u64,
     /// Export time in seconds since 1970 (for NetFlow, `unix_secs`).

@@ -48,7 +48,7 @@ fn ours(path: &Path) -> (Values, BTreeSet<u16>) {
                     Ok(Value::Ipv6(address)) => address.to_string(),
                     other => format!("{other:?}"),
                 };
-                values.entry((transport.position, place)).or_default().push(text);
+                values.entry((transport.position.number(), place)).or_default().push(text);
             }
         });
     }

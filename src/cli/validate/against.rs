@@ -151,7 +151,7 @@ fn records(
     stop: &AtomicBool,
 ) -> Result<Observed, Failure> {
     let mut gathering = Gathering::default();
-    let own = Reading { limits: reading.limits, stop, ..*reading };
+    let own = Reading { limits: reading.limits, stop, reference: true, ..*reading };
     let report = own.read(input, Some(&mut gathering))?;
     let mut remarks: Vec<String> =
         report.remarks.iter().map(|remark| format!("reference: {remark}")).collect();

@@ -6,7 +6,7 @@ use super::stream::Reader;
 use super::tcp::Streams;
 use super::{InputCounters, InputError, Queue, Received};
 use crate::capture::{CaptureError, Frame, Poll, Source, pcap};
-use crate::collect::event::{Checksum, Protocol, Transport};
+use crate::collect::event::{Checksum, Position, Protocol, Transport};
 use crate::ipfix::{Anomaly, FIRST_DATA_SET, Kind, be16};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -108,7 +108,8 @@ impl Reading {
     ) -> Option<bool> {
         let exporter = SocketAddr::new(packet.source, be16(payload, 0)?);
         let collector = SocketAddr::new(packet.destination, be16(payload, 2)?);
-        let mut transport = Transport::file(0, self.packets);
+        let mut transport = Transport::file(0, 0);
+        transport.position = Position::Packet(self.packets);
         transport.exporter = Some(exporter);
         transport.collector = Some(collector);
         transport.arrival = Some(frame.time.0);

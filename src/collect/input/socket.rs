@@ -2,7 +2,7 @@
 
 use super::framer::{Framer, Piece};
 use super::{InputCounters, InputError, Queue, Queued, Received, now};
-use crate::collect::event::{Checksum, Protocol, Transport};
+use crate::collect::event::{Checksum, Position, Protocol, Transport};
 use crate::ipfix::{Anomaly, Kind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Socket, Type};
@@ -93,7 +93,8 @@ impl Udp {
             match self.socket.recv_from(&mut self.buffer) {
                 Ok((length, from)) => {
                     self.count += 1;
-                    let mut transport = Transport::file(length, self.count);
+                    let mut transport = Transport::file(length, 0);
+                    transport.position = Position::Datagram(self.count);
                     transport.protocol = Protocol::Udp;
                     transport.exporter = Some(plain(from));
                     transport.collector = Some(plain(self.local));
@@ -236,7 +237,7 @@ impl Connection {
     fn messages(&mut self, ended: bool, counters: &mut InputCounters, queue: &mut Queue) {
         while let Some(piece) = self.framer.next(ended) {
             let mut transport = self.transport;
-            transport.position = self.framer.position();
+            transport.position = Position::Octet(self.framer.position());
             match piece {
                 Piece::Message(length) => {
                     transport.length = length;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::collect::event::{Checksum, Protocol};
+use crate::collect::event::{Checksum, Position, Protocol};
 use crate::ipfix::{FieldSpecifier, Kind, MessageBuilder, Template};
 use std::io::{Cursor, Write as _};
 use std::net::{IpAddr, Ipv6Addr, TcpStream, UdpSocket};
@@ -43,7 +43,7 @@ fn a_file_is_its_messages() {
     let expected: Vec<_> = (0..100).map(message).collect();
     let mut input = from_octets(expected.concat());
     let (messages, noise) = all(&mut input);
-    assert_eq!(messages[1].0.position, expected[0].len() as u64);
+    assert_eq!(messages[1].0.position.number(), expected[0].len() as u64);
     assert_eq!((octets_of(messages), noise), (expected, vec![]));
     assert_eq!(input.counters().messages, 100);
 }
@@ -163,7 +163,7 @@ fn datagrams_of_a_capture() {
     assert_eq!((first.protocol, first.checksum), (Protocol::Udp, Checksum::Present));
     assert_eq!(first.exporter, Some(SocketAddr::new(IpAddr::V6(EXPORTER), 1000)));
     assert_eq!(first.collector, Some(SocketAddr::new(IpAddr::V6(COLLECTOR), 4739)));
-    assert_eq!((first.arrival, first.position), (Some(1_000_000_000), 1));
+    assert_eq!((first.arrival, first.position), (Some(1_000_000_000), Position::Packet(1)));
     assert_eq!((second.checksum, second.cut, second.fragmented), (Checksum::Zero, false, false));
     assert_eq!((input.counters().packets, input.counters().other_packets), (4, 2));
 }
@@ -190,7 +190,7 @@ fn datagrams_in_fragments() {
     let mut input = from_octets(capture(&frames));
     let (messages, _) = all(&mut input);
     assert!(messages[0].0.fragmented);
-    assert_eq!(messages[0].0.position, 5, "the packet that made it whole");
+    assert_eq!(messages[0].0.position, Position::Packet(5), "the packet that made it whole");
     assert_eq!(octets_of(messages), [message(60)]);
     assert_eq!(input.counters().incomplete_datagrams, 1);
 }
@@ -269,7 +269,7 @@ fn a_udp_socket() {
     let Received::Message { transport, octets } = second(&mut input) else { panic!() };
     assert_eq!(octets, message(2));
     assert_eq!(transport.exporter, Some(exporter.local_addr().unwrap()));
-    assert_eq!((transport.collector, transport.position), (Some(local), 2));
+    assert_eq!((transport.collector, transport.position), (Some(local), Position::Datagram(2)));
     assert!(transport.arrival.is_some());
 }
 

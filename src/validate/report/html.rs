@@ -153,18 +153,11 @@ fn head(page: &mut Page, report: &Report) {
     tile(page, "", &grouped(report.total(|f| f.ipv6_records)), "of them IPv6");
     tile(page, "", &grouped(report.sessions.len() as u64), "sessions");
     put!(page, "</div>");
-    let unread = report.total(|f| f.unreadable_sets);
-    if unread > 0 || !report.remarks.is_empty() {
+    let left_out = report.left_out();
+    if !left_out.is_empty() {
         put!(page, "<ul class=\"remark\">");
-        if unread > 0 {
-            put!(
-                page,
-                "<li>{} without a template could not be read</li>",
-                plural(unread, "Data Set")
-            );
-        }
-        for remark in &report.remarks {
-            put!(page, "<li>{}</li>", escaped(remark));
+        for line in left_out {
+            put!(page, "<li>{}</li>", escaped(&line));
         }
         put!(page, "</ul>");
     }

@@ -14,6 +14,9 @@ pub const SCHEMA: &str = "sixtap-validate/1";
 #[must_use]
 pub fn value(report: &Report) -> Value {
     let counts = report.counts();
+    let limits = report.limits_reached().into_iter();
+    let limits = limits
+        .map(|(limit, (value, times))| json!({ "limit": limit, "value": value, "times": times }));
     let mut value = json!({
         "schema": SCHEMA,
         "version": env!("CARGO_PKG_VERSION"),
@@ -33,6 +36,7 @@ pub fn value(report: &Report) -> Value {
             "unreadableDataSets": report.total(|f| f.unreadable_sets),
             "occurrencesNotKept": report.overflow,
             "messagesPassedOver": report.passed_over,
+            "limitsReached": limits.collect::<Vec<_>>(),
         },
         "remarks": report.remarks,
         "sessions": report.sessions.iter().map(session).collect::<Vec<_>>(),
@@ -153,7 +157,8 @@ fn example(example: &Example) -> Value {
     });
     json!({
         "message": place.message,
-        "position": place.position,
+        "position": place.position.number(),
+        "positionUnit": place.position.unit(),
         "set": place.set,
         "record": place.record,
         "octet": place.octet,

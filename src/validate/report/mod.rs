@@ -13,6 +13,7 @@ use super::coverage::{Coverage, coverage};
 use super::finding::{Finding, Findings, Severity, Subject};
 use super::matching::Comparison;
 use super::session::Facts;
+use std::collections::BTreeMap;
 
 /// The outcome of a validation.
 #[derive(Debug)]
@@ -106,6 +107,41 @@ impl Report {
     #[must_use]
     pub fn session_name(&self, index: u32) -> String {
         self.sessions.get(index as usize).map_or_else(|| format!("session {index}"), Facts::name)
+    }
+
+    /// What was not read or not kept, in words; empty if everything was.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<String> {
+        let mut lines = self.remarks.clone();
+        let unread = self.total(|facts| facts.unreadable_sets);
+        if unread > 0 {
+            lines.push(format!("{} without a template: not read", plural(unread, "Data Set")));
+        }
+        for (limit, (value, times)) in self.limits_reached() {
+            lines.push(format!(
+                "the limit of {} {limit} was reached {}: not everything beyond was read",
+                grouped(value as u64),
+                plural(times, "time")
+            ));
+        }
+        if self.overflow + self.passed_over > 0 {
+            lines.push(format!(
+                "not kept: {} and {} of further sessions",
+                plural(self.overflow, "occurrence"),
+                plural(self.passed_over, "message")
+            ));
+        }
+        lines
+    }
+
+    /// Limits of the collector that were reached, over all sessions: by name, the limit and how often.
+    #[must_use]
+    pub fn limits_reached(&self) -> BTreeMap<&'static str, (usize, u64)> {
+        let mut all = BTreeMap::new();
+        for (&limit, &(value, times)) in self.sessions.iter().flat_map(|facts| &facts.limited) {
+            all.entry(limit).or_insert((value, 0)).1 += times;
+        }
+        all
     }
 
     /// Sum over the sessions.

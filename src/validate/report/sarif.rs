@@ -1,6 +1,7 @@
 //! The report as SARIF 2.1.0, which code review tools and pipelines show.
 
 use super::{Report, subject};
+use crate::collect::Position;
 use crate::validate::finding::{Finding, Severity};
 use crate::validate::rules::RULES;
 use serde_json::{Value, json};
@@ -52,11 +53,14 @@ fn result(report: &Report, finding: &Finding) -> Value {
     );
     let locations = finding.examples.iter().map(|example| {
         let place = &example.place;
+        let mut location = json!({ "artifactLocation": { "uri": uri(&report.input), "index": 0 } });
+        // In a capture the octets stand somewhere in a packet: the text names the packet.
+        if let Position::Octet(start) = place.position {
+            let octet = start + u64::from(place.octet.unwrap_or(0));
+            location["region"] = json!({ "byteOffset": octet, "byteLength": place.length });
+        }
         json!({
-            "physicalLocation": {
-                "artifactLocation": { "uri": uri(&report.input), "index": 0 },
-                "region": { "byteOffset": place.octet.unwrap_or(0), "byteLength": place.length },
-            },
+            "physicalLocation": location,
             "message": { "text": format!("{} ({place})", example.saw) },
         })
     });

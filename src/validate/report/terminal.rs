@@ -126,24 +126,8 @@ impl Page<'_> {
             plural(templates as u64, "template"),
         );
         self.filled(2, "read", &text)?;
-        for remark in &report.remarks {
-            self.filled(2, "", remark)?;
-        }
-        let unread = report.total(|f| f.unreadable_sets);
-        if unread > 0 {
-            self.filled(
-                2,
-                "",
-                &format!("{} without a template: not read", plural(unread, "Data Set")),
-            )?;
-        }
-        if report.overflow + report.passed_over > 0 {
-            let text = format!(
-                "not kept: {} and {} of further sessions",
-                plural(report.overflow, "occurrence"),
-                plural(report.passed_over, "message")
-            );
-            self.filled(2, "", &text)?;
+        for line in report.left_out() {
+            self.filled(2, "", &line)?;
         }
         let counts = report.counts();
         let part = |page: &Self, severity, (kinds, times): (u64, u64), word| {

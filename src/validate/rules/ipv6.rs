@@ -626,7 +626,9 @@ pub static MULTICAST: Rule = Rule {
         broken: |record| {
             let flags = record.unsigned(Slot::IsMulticast)?;
             let address = record.ipv6(Slot::DestinationV6)?;
-            let wrong = record.is_ipv6() && address.is_multicast() != (flags != 0);
+            // An address of scope 0 without T flag has nothing to tell.
+            let told = address.is_multicast() && address.octets()[1] & 0x1f != 0;
+            let wrong = record.is_ipv6() && told != (flags != 0);
             wrong.then(|| record.view.field(Slot::IsMulticast)).flatten()
         },
         saw: |record, index| {

@@ -1,10 +1,10 @@
 //! Rules about templates: how they are defined, refreshed and withdrawn, and what they hold.
 
-use super::Check::{Stream, Template};
+use super::Check::{Record, Stream, Template};
 use super::{Rule, TemplateFault};
 use crate::collect::Version;
 use crate::validate::finding::Severity::{Error, Note, Warning};
-use crate::validate::view::{Slot, View};
+use crate::validate::view::{Slot, View, field_name};
 use ie_registry::{REVERSE_PEN, Reversal, Status};
 
 /// A8.
@@ -305,7 +305,27 @@ pub static NOT_REVERSIBLE: Rule = Rule {
     }),
 };
 
-/// D19.
+/// Which elements tell the forward direction of a Biflow.
+const DIRECTIONS: [Slot; 12] = [
+    Slot::SourceV4,
+    Slot::SourceV6,
+    Slot::DestinationV4,
+    Slot::DestinationV6,
+    Slot::SourcePort,
+    Slot::DestinationPort,
+    Slot::SourceMac,
+    Slot::DestinationMac,
+    Slot::IngressInterface,
+    Slot::EgressInterface,
+    Slot::SourcePrefixAddressV6,
+    Slot::FlowId,
+];
+
+fn first_reverse(view: &View) -> Option<usize> {
+    view.fields.iter().position(|field| field.enterprise == REVERSE_PEN)
+}
+
+/// D19. Data Records only: a template of list elements (RFC 6313) has the direction of the record around it.
 pub static REVERSE_WITHOUT_KEY: Rule = Rule {
     id: "TPL-REVERSE-WITHOUT-KEY",
     severity: Error,
@@ -313,29 +333,14 @@ pub static REVERSE_WITHOUT_KEY: Rule = Rule {
     title: "reverse elements without a direction",
     wanted: "a source and destination element pair: addresses, ports or interfaces",
     meaning: "which way is forward is not known",
-    check: Template(|view| {
-        let reverse = view.fields.iter().position(|field| field.enterprise == REVERSE_PEN);
-        let keys = [
-            Slot::SourceV4,
-            Slot::SourceV6,
-            Slot::DestinationV4,
-            Slot::DestinationV6,
-            Slot::SourcePort,
-            Slot::DestinationPort,
-            Slot::SourceMac,
-            Slot::DestinationMac,
-            Slot::IngressInterface,
-            Slot::EgressInterface,
-            Slot::SourcePrefixAddressV6,
-            Slot::FlowId,
-        ];
-        match reverse {
-            Some(index) if !view.has_any(&keys) => {
-                vec![TemplateFault::field(view, index, "no source and destination")]
-            }
-            _ => Vec::new(),
-        }
-    }),
+    check: Record {
+        applies: |view| first_reverse(view).is_some() && !view.has_any(&DIRECTIONS),
+        broken: |record| first_reverse(record.view),
+        saw: |record, index| {
+            let name = record.view.fields.get(index).map(field_name).unwrap_or_default();
+            format!("{name}, no source and destination")
+        },
+    },
 };
 
 /// A fixed length of nothing.

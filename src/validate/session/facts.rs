@@ -85,8 +85,8 @@ pub struct Facts {
     pub sampling: bool,
     /// Data Sets without a template.
     pub unreadable_sets: u64,
-    /// Messages that were passed over in part because a limit of the collector was reached.
-    pub limited: u64,
+    /// Limits of the collector that were reached: by name, the limit and how often.
+    pub limited: BTreeMap<&'static str, (usize, u64)>,
     /// Messages of which the capture holds only a part.
     pub cut: u64,
     /// The sequence numbers.

@@ -186,7 +186,7 @@ impl Session {
             selector_example: None,
             sampling: false,
             unreadable_sets: 0,
-            limited: 0,
+            limited: BTreeMap::new(),
             cut: 0,
             sequence: Track::default(),
             last: nothing,
@@ -588,7 +588,9 @@ impl Session {
                 Kind::NoTemplate { id, .. } => {
                     self.no_template(message, anomaly.offset, id, findings);
                 }
-                Kind::Limit { .. } => self.facts.limited += 1,
+                Kind::Limit { limit, value } => {
+                    self.facts.limited.entry(limit).or_insert((value, 0)).1 += 1;
+                }
                 _ => {}
             }
             return;

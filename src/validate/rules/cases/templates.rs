@@ -200,6 +200,11 @@ pub(super) const TEMPLATES: &[Case] = &[
         },
     ),
     case("TPL-REVERSE-WITHOUT-KEY", || flow(&[(0, 1, 8), (29305, 1, 8)], &[]), || biflow(1)),
+    case(
+        "TPL-REVERSE-WITHOUT-KEY",
+        || flow(&[(29305, 85, 8)], &[]),
+        || built(|stream| drop(stream.template(256, &[(0, 1, 8), (29305, 1, 8)]).send())),
+    ),
     case("TPL-LENGTH-ZERO", || more(&[(10, 0)], &[]), || more(&[(10, 4)], &[])),
     case("TPL-NO-TIME", || less(&[152, 153], &[]), good),
     case("TPL-POST-MAC", || more(&[(56, 6), (57, 6)], &[]), || more(&[(56, 6), (80, 6)], &[])),
