@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// Arguments of `sixtap validate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 no error found, 1 errors found, 2 usage, 3 the input cannot be read.
+Exit status: 0 no error found, 1 errors found or no export message, 2 usage, 3 the input cannot be read.
 
 Examples:
   sixtap validate export.pcap

@@ -103,6 +103,13 @@ fn exit_status_tells_errors_from_trouble() {
     assert_eq!(status(&["validate", text(&wrong), "--fail-on", "never"]), Some(0));
     assert_eq!(status(&["validate"]), Some(2));
     assert_eq!(status(&["validate", "udp://nowhere"]), Some(2));
+    // That nothing is exported is no good sign.
+    let empty = path("empty.ipfix", &[]);
+    let junit = folder.path().join("empty.xml");
+    let out = sixtap(&["validate", text(&empty), "--junit", text(&junit)]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&out.stdout).contains("holds no export message"), "{out:?}");
+    assert!(std::fs::read_to_string(&junit).unwrap().contains("<failure "));
     let missing = sixtap(&["validate", "/does/not/exist"]);
     assert!(matches!(missing.status.code(), Some(2 | 3)), "{missing:?}");
     assert!(String::from_utf8_lossy(&missing.stderr).contains("/does/not/exist"));

@@ -155,7 +155,7 @@ fn records(
     let report = own.read(input, Some(&mut gathering))?;
     let mut remarks: Vec<String> =
         report.remarks.iter().map(|remark| format!("reference: {remark}")).collect();
-    if report.failed() {
+    if report.counts().errors.0 > 0 {
         remarks.push(format!(
             "the reference {} has errors of its own: sixtap validate {0} tells them",
             report.input

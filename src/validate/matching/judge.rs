@@ -573,8 +573,8 @@ fn vlan(truth: &Truth, said: u128) -> Outcome {
 }
 
 fn layer_two(truth: &Truth, all: &[&Exported]) -> Outcome {
-    let said =
-        all.iter().filter_map(|one| one.values(What::LayerTwo)).map(|values| values.first).sum();
+    let said = all.iter().filter_map(|one| one.values(What::LayerTwo)).map(|values| values.first);
+    let said = said.fold(0, u128::saturating_add);
     if all.iter().any(|one| one.records > 1) {
         return Nothing;
     }

@@ -294,7 +294,7 @@ impl Matching {
             .iter()
             .filter_map(|&index| self.exported.get(index))
             .map(|said| said.packets);
-        one.truth.packets.saturating_sub(told.sum())
+        one.truth.packets.saturating_sub(told.fold(0, u64::saturating_add))
     }
 
     /// Steps 3 and 4, the best fits first.
@@ -400,8 +400,9 @@ impl Comparison {
         self.merged = matching.merged;
         for one in live() {
             self.flows += one.parts as u64;
-            self.truth.0 += one.truth.packets;
-            self.truth.1 += one.truth.octets;
+            // What is true may be told by records, which can say anything.
+            self.truth.0 = self.truth.0.saturating_add(one.truth.packets);
+            self.truth.1 = self.truth.1.saturating_add(one.truth.octets);
         }
         for said in &matching.exported {
             self.said.0 = self.said.0.saturating_add(said.packets);
@@ -452,19 +453,19 @@ impl Comparison {
 
     /// Sampling shows in counts that are a fraction of the truth in most flows of many packets.
     fn infer_sampling(&mut self, matching: &Matching) {
-        let (mut said, mut truth) = (0u64, 0u64);
+        let (mut said, mut truth) = (0u128, 0u128);
         for one in matching
             .matches
             .iter()
             .filter(|one| one.truth.packets >= 100 && !one.records.is_empty())
         {
-            truth += one.truth.packets;
+            truth += u128::from(one.truth.packets);
             said += one
                 .records
                 .iter()
                 .filter_map(|&i| matching.exported.get(i))
-                .map(|e| e.packets)
-                .sum::<u64>();
+                .map(|e| u128::from(e.packets))
+                .sum::<u128>();
         }
         if said > 0 && truth > said * 3 / 2 && self.lost == 0 {
             self.sampling.1 = Some(truth as f64 / said as f64);

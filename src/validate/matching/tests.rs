@@ -354,3 +354,14 @@ fn many_flows_of_the_same_addresses_take_linear_time() {
     // Eight times as many: the square would take 64 times as long.
     assert!(many < few * 32, "{few:?}, {many:?}");
 }
+
+/// Records can say any number; sums of them stay at the largest. Found by fuzzing.
+#[test]
+fn counts_of_any_size_are_compared() {
+    let most = u128::from(u64::MAX);
+    let rows: Vec<_> = (1000..1004).map(|port| but(&[(7, port), (1, most), (2, most)])).collect();
+    let rows: Vec<&[_]> = rows.iter().map(Vec::as_slice).collect();
+    let stream = told(&specs(), &rows);
+    let comparison = compare(gathered(&stream), Reality::of_records(gathered(&stream)), 0);
+    assert_eq!((comparison.truth, comparison.flows), ((u64::MAX, u64::MAX), 4));
+}

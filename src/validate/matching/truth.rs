@@ -136,9 +136,9 @@ impl Truth {
             self.fragment = other.fragment.or(self.fragment);
         }
         self.fragment = self.fragment.or(other.fragment);
-        self.packets += other.packets;
-        self.octets += other.octets;
-        self.layer_two += other.layer_two;
+        self.packets = self.packets.saturating_add(other.packets);
+        self.octets = self.octets.saturating_add(other.octets);
+        self.layer_two = self.layer_two.saturating_add(other.layer_two);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.minimum = self.minimum.min(other.minimum);

@@ -104,13 +104,8 @@ const fn grade_class(grade: char) -> &'static str {
 
 fn head(page: &mut Page, report: &Report) {
     let counts = report.counts();
-    let (class, verdict) = if report.failed() {
-        ("bad", "has errors")
-    } else if counts.warnings.0 > 0 {
-        ("warn", "has warnings")
-    } else {
-        ("good", "is clean")
-    };
+    let (severity, verdict) = report.verdict();
+    let class = severity.map_or("good", severity_class);
     put!(page, "<div class=\"head\"><div><h1>sixtap validate</h1>");
     put!(
         page,

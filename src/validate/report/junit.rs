@@ -50,6 +50,12 @@ pub fn document(report: &Report) -> String {
         suites.push_str("  </testsuite>\n");
     }
     debug_assert_eq!(failures.count() == 0, failed == 0);
+    if report.is_empty() {
+        (cases, failed) = (1, 1);
+        suites.push_str(
+            "  <testsuite name=\"input\" tests=\"1\" failures=\"1\" errors=\"0\">\n    <testcase classname=\"input\" name=\"export messages\">\n      <failure message=\"no export message was found\" type=\"error\"/>\n    </testcase>\n  </testsuite>\n",
+        );
+    }
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"sixtap validate {}\" tests=\"{cases}\" failures=\"{failed}\" errors=\"0\">\n{suites}</testsuites>\n",
         escaped(&report.input)

@@ -91,10 +91,32 @@ impl Report {
         counts
     }
 
-    /// Whether there is a finding of level error, from the stream or from the comparison.
+    /// Whether there is a finding of level error, from the stream or from the comparison, or nothing to find one in.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.counts().errors.0 > 0 || self.comparison.as_ref().is_some_and(Comparison::failed)
+        self.is_empty()
+            || self.counts().errors.0 > 0
+            || self.comparison.as_ref().is_some_and(Comparison::failed)
+    }
+
+    /// Whether there was no message at all: nothing is exported, and nothing is shown.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.total(|facts| facts.messages) == 0
+    }
+
+    /// The outcome in words, and how bad it is; `None`: not bad.
+    #[must_use]
+    pub fn verdict(&self) -> (Option<Severity>, &'static str) {
+        if self.is_empty() {
+            (Some(Severity::Error), "holds no export message")
+        } else if self.failed() {
+            (Some(Severity::Error), "has errors")
+        } else if self.counts().warnings.0 > 0 {
+            (Some(Severity::Warning), "has warnings")
+        } else {
+            (None, "is clean")
+        }
     }
 
     /// Whether the findings with this rule id are there.

@@ -107,13 +107,8 @@ impl Page<'_> {
 
     fn summary(&mut self, report: &Report) -> io::Result<()> {
         let title = self.paint(BOLD, &report.input);
-        let verdict = if report.failed() {
-            self.paint(RED, "has errors")
-        } else if report.counts().warnings.0 > 0 {
-            self.paint(YELLOW, "has warnings")
-        } else {
-            self.paint(GREEN, "is clean")
-        };
+        let (severity, words) = report.verdict();
+        let verdict = self.paint(severity.map_or(GREEN, |severity| style(severity).0), words);
         writeln!(self.out, "{title} {verdict}")?;
         let templates: usize = report.sessions.iter().map(|facts| facts.templates.len()).sum();
         let text = format!(
@@ -226,10 +221,9 @@ impl Page<'_> {
     fn findings(&mut self, report: &Report) -> io::Result<()> {
         let shown = |finding: &&Finding| self.look.notes || finding.rule.severity > Severity::Note;
         let findings: Vec<&Finding> = report.findings.iter().filter(shown).collect();
-        if findings.is_empty() {
-            return Ok(());
+        if !findings.is_empty() {
+            self.heading("Findings")?;
         }
-        self.heading("Findings")?;
         let mut last = "";
         for finding in findings {
             let rule = finding.rule;
