@@ -14,6 +14,7 @@ use super::netlink::{
     Attributes, Family, attribute, put_attribute, put_nested, text, u32_at, u64_at,
 };
 
+const ETHTOOL_MSG_LINKMODES_GET: u8 = 4;
 const ETHTOOL_MSG_FEATURES_GET: u8 = 11;
 const ETHTOOL_MSG_FEATURES_SET: u8 = 12;
 const ETHTOOL_MSG_RINGS_GET: u8 = 15;
@@ -131,6 +132,15 @@ impl Ethtool {
             most: sum([channels::RX_MAX, channels::COMBINED_MAX]),
         };
         (amount.now > 0).then_some(amount)
+    }
+
+    /// Megabits a second of the link. `None`: the driver does not say, as while there is no link.
+    #[must_use]
+    pub fn speed(&mut self) -> Option<u32> {
+        const SPEED: u16 = 5;
+        const UNKNOWN: u32 = u32::MAX;
+        number(&self.get(ETHTOOL_MSG_LINKMODES_GET)?, SPEED)
+            .filter(|&speed| speed != 0 && speed != UNKNOWN)
     }
 
     /// Descriptors in a receive ring of the NIC.

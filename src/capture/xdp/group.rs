@@ -5,7 +5,7 @@
 //!
 //! A worker that has emptied its rings pauses before it asks to be woken. To be woken for each frame costs more than the frame, on both
 //! sides; during the pause nobody is woken, and some frames gather. It is so short that the ring cannot fill meanwhile
-//! ([`XdpSource::pause`]). A frame that comes after a longer silence is taken at once.
+//! ([`super::plan::pause`]). A frame that comes after a longer silence is taken at once.
 
 use std::time::Duration;
 

@@ -239,7 +239,12 @@ impl Watch {
         let before = &self.interface;
         match (before.up && before.carrier, found.up && found.carrier) {
             (true, false) => tracing::warn!(interface = %name, "the link is down"),
-            (false, true) => tracing::info!(interface = %name, "the link is up"),
+            (false, true) => {
+                tracing::info!(interface = %name, "the link is up");
+                if let Some(attachment) = self.attachment.upgrade() {
+                    attachment.set_pause();
+                }
+            }
             _ => {}
         }
         if before.name != found.name {

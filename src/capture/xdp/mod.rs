@@ -32,6 +32,7 @@ pub use source::XdpSource;
 pub use stamp::{NicClock, Timestamps};
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::CaptureError;
@@ -123,6 +124,8 @@ pub(crate) struct Attachment {
     steps: Vec<StepDown>,
     shape: Shape,
     clock: Clock,
+    /// How long a worker may look away, in nanoseconds ([`plan::pause`]).
+    pause: AtomicU64,
     /// The queue whose source reports what belongs to the whole interface.
     speaker: u32,
     /// Queues that have a source.
@@ -130,6 +133,12 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
+    /// Computes the pause anew: the link may have another speed than before.
+    fn set_pause(&self) {
+        let pause = plan::pause(&self.interface, self.shape, self.mode);
+        self.pause.store(pause.as_nanos() as u64, Ordering::Relaxed);
+    }
+
     fn queues(&self) -> MutexGuard<'_, BTreeSet<u32>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -195,6 +204,9 @@ fn establish(
         })?),
         false => None,
     };
+    if !interface.carrier {
+        tracing::warn!(interface = %interface.name, "there is no link: no frame will come before there is one");
+    }
     for step in &steps {
         tracing::info!(interface = %interface.name, "AF_XDP mode not to be had: {step}");
     }
@@ -218,9 +230,11 @@ fn establish(
         steps,
         shape,
         clock,
+        pause: AtomicU64::new(0),
         speaker: queues.iter().copied().min().unwrap_or(0),
         queues: Mutex::new(queues.iter().copied().collect()),
         interface,
     };
+    attachment.set_pause();
     Ok((Arc::new(attachment), sockets))
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -114,10 +115,9 @@ impl XdpSource {
         self.busy_poll
     }
 
-    /// How long a worker may look away: a quarter of the ring, at 20 million frames a second.
+    /// How long a worker may look away.
     pub(super) fn pause(&self) -> Duration {
-        const FRAME_NANOSECONDS: u64 = 50;
-        Duration::from_nanos(u64::from(self.attachment.shape.rx_ring / 4) * FRAME_NANOSECONDS)
+        Duration::from_nanos(self.attachment.pause.load(Ordering::Relaxed))
     }
 
     /// With busy polling: runs the driver for one turn.
