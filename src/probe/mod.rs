@@ -163,7 +163,10 @@ pub fn run(
         let (ended, workers_left) = (ended.clone(), Arc::clone(&workers_left));
         let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             if let Some(cpu) = cpu {
-                pin(cpu, &name);
+                // It could be taken away since the configuration was looked at.
+                if let Err(error) = stay_on(cpu) {
+                    tracing::warn!("{name}: cannot stay on processor {cpu}: {error}");
+                }
             }
             let outcome = worker.run();
             workers_left.fetch_sub(1, Ordering::Release);
@@ -272,12 +275,14 @@ fn random() -> Result<[u8; 96], ProbeError> {
     Ok(octets)
 }
 
-fn pin(cpu: usize, name: &str) {
+/// Keeps the calling thread on one processor.
+///
+/// # Errors
+/// EINVAL: the processor is not there, is offline, or the cpuset of this process does not have it.
+pub fn stay_on(cpu: usize) -> std::io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
     if cpu < rustix::thread::CpuSet::MAX_CPU {
         set.set(cpu);
     }
-    if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
-        tracing::warn!("{name}: cannot stay on processor {cpu}: {error}");
-    }
+    Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }

@@ -262,6 +262,61 @@ fn under_overload_every_packet_is_in_one_counter() {
     });
 }
 
+/// Processors in order, one a worker; with fewer of them the workers take them in turn, and that is said.
+#[test]
+fn workers_stay_on_their_processors() {
+    in_namespace("probe_live::workers_stay_on_their_processors", || {
+        wire::pair(1500, 4);
+        let last = std::thread::available_parallelism().map_or(1, usize::from) - 1;
+        for (cpus, expected) in [
+            (format!("0,{last},0,{last}"), vec![0, last, 0, last]),
+            (format!("{last}"), vec![last; 4]),
+            (format!("{last},0"), vec![last, 0, last, 0]),
+        ] {
+            let child = probe(&["--quiet", "--cpus", &cpus]);
+            until_promiscuous();
+            std::thread::sleep(Duration::from_millis(500));
+            assert_eq!(processors_of_workers(child.id()), expected, "--cpus {cpus}");
+            let fewer = said_at_end(child).contains("4 workers take the");
+            assert_eq!(fewer, cpus.split(',').count() < 4, "--cpus {cpus}");
+        }
+        // Not there: said before the interface is touched.
+        let output = probe(&["--cpus", "0,1023"]).wait_with_output().expect("sixtap");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--cpus 0,1023: no worker can be on processor 1023"), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    });
+}
+
+/// The processor of each worker, by the workers' numbers.
+fn processors_of_workers(process: u32) -> Vec<usize> {
+    let mut workers: Vec<(String, usize)> = std::fs::read_dir(format!("/proc/{process}/task"))
+        .expect("tasks")
+        .filter_map(|task| {
+            let task = task.expect("a task").path();
+            let name = std::fs::read_to_string(task.join("comm")).ok()?.trim().to_owned();
+            let status = std::fs::read_to_string(task.join("status")).ok()?;
+            let allowed =
+                status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+            let worker = name.starts_with("worker-");
+            worker.then(|| (name, allowed.trim().parse().expect("one processor")))
+        })
+        .collect();
+    workers.sort();
+    workers.into_iter().map(|(_, processor)| processor).collect()
+}
+
+/// Interrupts the probe; gives what it said.
+fn said_at_end(child: Child) -> String {
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("SIGINT");
+    let output = child.wait_with_output().expect("wait");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
 /// Fragments and packets with extension headers of a flow come on other queues than the rest of it where the interface cannot be
 /// told to spread by addresses, as veth. One worker for all queues makes one record of them all the same.
 #[test]

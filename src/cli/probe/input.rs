@@ -27,7 +27,7 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "LIST")]
     pub(super) queues: Option<String>,
 
-    /// Processors for the workers, in order, as 0,2-3.
+    /// Processors for the workers, in order, as 0,2-3. Where they are fewer than the workers, these take them in turn.
     #[arg(long, value_name = "LIST")]
     pub(super) cpus: Option<String>,
 
@@ -142,6 +142,9 @@ pub(super) fn check(args: &InputArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn open(args: &InputArgs) -> Result<Vec<Input>, Failure> {
+    if let Some(words) = &args.cpus {
+        check_processors(words)?;
+    }
     let expression = args.filter.join(" ");
     let mut inputs = match &args.read {
         Some(path) => {
@@ -159,11 +162,38 @@ pub(super) fn open(args: &InputArgs) -> Result<Vec<Input>, Failure> {
         inputs = sampled(inputs, sampling)?;
     }
     if let Some(words) = &args.cpus {
-        for (input, cpu) in inputs.iter_mut().zip(list("--cpus", words)?) {
-            input.cpu = Some(cpu as usize);
-        }
+        place(&mut inputs, &list("--cpus", words)?);
     }
     Ok(inputs)
+}
+
+/// Gives workers their processors, in turn where there are more workers.
+fn place(inputs: &mut [Input], cpus: &[u32]) {
+    let workers = inputs.len();
+    if cpus.len() < workers {
+        tracing::warn!(
+            "{workers} workers take the {} processors of --cpus in turn; with --workers or more processors each has one of its own",
+            cpus.len()
+        );
+    }
+    for (input, &cpu) in inputs.iter_mut().zip(cpus.iter().cycle()) {
+        input.cpu = Some(cpu as usize);
+    }
+}
+
+/// A processor that is not there, or not for this process, is told of before anything is opened.
+fn check_processors(words: &str) -> Result<(), Failure> {
+    for cpu in list("--cpus", words)? {
+        // In a thread of its own: this one stays where it is.
+        let tried = std::thread::spawn(move || crate::probe::stay_on(cpu as usize)).join();
+        if let Ok(Err(error)) = tried {
+            return Err(Failure::usage(format!(
+                "--cpus {words}: no worker can be on processor {cpu} ({error}); `cat /sys/devices/system/cpu/online` shows what there is, \
+                 and a cpuset may allow less"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Every worker samples for itself, from a place that nobody can guess.
