@@ -206,7 +206,7 @@ pub struct Extra {
 
 /// Ended flows on their way from a worker to the exporter.
 ///
-/// Allocated once with room for [`FlowBatch::CAPACITY`] flows and recycled.
+/// Allocated once with room for [`FlowBatch::CAPACITY`] flows and recycled; room for what only some flows have comes as it is needed.
 #[derive(Debug, Default)]
 pub struct FlowBatch {
     /// The flows. `extra` indexes `extras` of this batch.
@@ -248,6 +248,12 @@ impl FlowBatch {
         self.extras.clear();
         self.chains.clear();
         self.user.clear();
+    }
+
+    /// Empties the batch, and keeps memory for the plain facts of [`Self::CAPACITY`] flows only.
+    pub fn keep_plain_room(&mut self) {
+        self.flows.clear();
+        (self.extras, self.chains, self.user) = (Vec::new(), Vec::new(), Vec::new());
     }
 
     /// The flows with what belongs to each. `user_elements`: how many the plan defines.
