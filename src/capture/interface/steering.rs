@@ -69,10 +69,18 @@ struct Record {
     /// The numbers of a namespace and its interfaces are used again; the link-layer address tells one from the next.
     hardware_address: Vec<u8>,
     process: i32,
+    /// When that process began ([`began`]): its number may be another's by now.
+    #[serde(default)]
+    began: u64,
     old: Vec<Old>,
 }
 
 impl Record {
+    /// Whether the process that wrote it still runs.
+    fn is_in_use(&self) -> bool {
+        began(self.process).is_some_and(|began| self.began == 0 || self.began == began)
+    }
+
     fn is_of(&self, interface: &Interface) -> bool {
         (self.index, &self.interface, &self.hardware_address)
             == (interface.index, &interface.name, &interface.hardware_address)
@@ -101,11 +109,13 @@ impl Steering {
         if let Err(error) = restore(interface) {
             tracing::warn!(interface = %interface.name, "settings of an earlier capture not restored: {error}");
         }
+        let process = rustix::process::getpid().as_raw_nonzero().get();
         let record = Record {
             interface: interface.name.clone(),
             index: interface.index,
             hardware_address: interface.hardware_address.clone(),
-            process: rustix::process::getpid().as_raw_nonzero().get(),
+            process,
+            began: began(process).unwrap_or(0),
             old: Vec::new(),
         };
         let mut steering = Self {
@@ -255,7 +265,7 @@ pub fn restore(interface: &Interface) -> io::Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let own = record.process == rustix::process::getpid().as_raw_nonzero().get();
-    if !own && is_alive(record.process) {
+    if !own && record.is_in_use() {
         return Err(io::Error::other(format!(
             "process {} is using it; end it first",
             record.process
@@ -277,7 +287,7 @@ pub fn restore(interface: &Interface) -> io::Result<Vec<String>> {
 pub fn is_left_changed(interface: &Interface) -> bool {
     let text = fs::read_to_string(record_path(interface)).unwrap_or_default();
     serde_json::from_str(&text)
-        .is_ok_and(|record: Record| record.is_of(interface) && !is_alive(record.process))
+        .is_ok_and(|record: Record| record.is_of(interface) && !record.is_in_use())
 }
 
 /// Sets the old values, last change first. Gives what was set back, and whether that was all of it.
@@ -329,10 +339,14 @@ fn take_back(
     (lines, all)
 }
 
-/// Signal 0 reaches a process that exists; so does a refusal.
-fn is_alive(process: i32) -> bool {
-    let Some(process) = rustix::process::Pid::from_raw(process) else { return false };
-    !matches!(rustix::process::test_kill_process(process), Err(rustix::io::Errno::SRCH))
+/// When a process began, in ticks since the machine started (proc(5), field 22 of `stat`). `None`: there is none that runs; one that has
+/// ended and was not waited for (state Z or X) does not.
+fn began(process: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, field 2, may hold anything; it ends with the last parenthesis.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    (state != "Z" && state != "X").then(|| fields.nth(18)?.parse().ok())?
 }
 
 /// systemd's RuntimeDirectory, or /run/sixtap. A file a namespace and interface.
@@ -386,6 +400,7 @@ mod tests {
             index: 7,
             hardware_address: vec![2, 0, 0, 0, 0, 1],
             process: 1,
+            began: 12,
             old: vec![
                 Old::Feature("rx-lro".to_owned()),
                 Old::Hash(6, 0xf0),
@@ -403,10 +418,34 @@ mod tests {
     }
 
     #[test]
-    fn processes_are_told_from_none() {
-        assert!(is_alive(1));
-        assert!(is_alive(rustix::process::getpid().as_raw_nonzero().get()));
-        assert!(!is_alive(i32::MAX));
-        assert!(!is_alive(0));
+    fn only_the_process_that_wrote_a_record_keeps_it() {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        let record = |process, began| Record {
+            interface: String::new(),
+            index: 1,
+            hardware_address: Vec::new(),
+            process,
+            began,
+            old: Vec::new(),
+        };
+        let since = began(own).expect("this process runs");
+        assert!(record(own, since).is_in_use());
+        assert!(record(own, 0).is_in_use(), "a record without that field");
+        assert!(!record(own, since + 1).is_in_use(), "the number is another's by now");
+        assert!(!record(i32::MAX, 0).is_in_use());
+        assert!(!record(0, 0).is_in_use());
+    }
+
+    #[test]
+    fn a_process_that_nobody_has_waited_for_is_gone() {
+        let mut child = std::process::Command::new("true").spawn().expect("a process");
+        let process = i32::try_from(child.id()).expect("its number");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while began(process).is_some() && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(Path::new(&format!("/proc/{process}")).exists());
+        assert_eq!(began(process), None);
+        child.wait().expect("it ends");
     }
 }

@@ -160,10 +160,16 @@ fn processors() -> Vec<Finding> {
             "give the machine more processors",
         )
     } else if isolated.is_empty() {
+        // The first stay with the system, of many two.
+        let first = if count > 3 { 2 } else { 1 };
+        let last = count - 1;
+        let free = if first == last { format!("{last}") } else { format!("{first}-{last}") };
         Finding::better(
             "processors",
             format!("{count}, none kept free of other work"),
-            "at high rates: kernel command line isolcpus=2-7 nohz_full=2-7, and --cpus 2-7",
+            format!(
+                "at high rates: kernel command line isolcpus={free} nohz_full={free}, and --cpus {free}"
+            ),
         )
     } else {
         Finding::good(
