@@ -41,13 +41,13 @@ pub(crate) fn run(args: &FactsArgs) -> Result<u8, Failure> {
                     continue;
                 }
                 packets.clear();
-                let before = packets.outcomes;
+                let before = packets.outcomes();
                 packet::parse(frame, &options, &mut packets);
                 let line = match packets.facts().first() {
                     Some(facts) => render(number, facts, &packets),
                     None => {
                         let reason = packet::Reason::ALL.into_iter().find(|reason| {
-                            packets.outcomes.ignored[*reason as usize]
+                            packets.outcomes().ignored[*reason as usize]
                                 > before.ignored[*reason as usize]
                         });
                         json!({ "packet": number, "ignored": reason.map(packet::Reason::name) })

@@ -15,7 +15,7 @@ fn by_meter(frames: &[Octets], detail: bool) -> Traffic {
         packets.clear();
         packet::read(&frame.frame(), &options, &mut packets);
     }
-    packets.outcomes.traffic
+    packets.outcomes().traffic
 }
 
 fn by_reference(frames: &[Octets]) -> Traffic {

@@ -119,7 +119,8 @@ impl Distinct {
 }
 
 impl Extra {
-    /// Takes in one packet. `record` has already counted it; `record.packets` is 1 for the first.
+    /// Takes in one packet. `record` has already counted it; `record.packets` is 1 for the first. `wide`: every packet has a
+    /// detail, so that what changes within a flow can be told.
     pub(super) fn count(
         &mut self,
         record: &mut FlowRecord,
@@ -127,6 +128,7 @@ impl Extra {
         detail: &Detail,
         verdict: &Verdict,
         chains: &mut Numbers<Chain>,
+        wide: bool,
     ) {
         if record.packets == 1 {
             self.layer2 = detail.layer2;
@@ -136,7 +138,9 @@ impl Extra {
         } else {
             self.layer2.octets += detail.layer2.octets;
         }
-        self.tcp_options.merge(&detail.tcp_options);
+        if facts.features & feature::TCP_OPTIONS != 0 {
+            self.tcp_options.merge(&detail.tcp_options);
+        }
         if let Some(fragment) = &detail.fragment {
             self.fragments.count(fragment, verdict);
         }
@@ -150,6 +154,9 @@ impl Extra {
         if facts.features & feature::HEADERS != 0 {
             self.add_chain(chains.number(&detail.chain));
         }
+        if !wide {
+            return;
+        }
         if facts.key.is_ipv6() {
             self.labels.add(facts.label);
         }
@@ -158,6 +165,12 @@ impl Extra {
         if self.labels.count > 1 || self.traffic_classes.count > 1 || self.hop_limits.count > 1 {
             record.features |= feature::CHANGED;
         }
+    }
+
+    /// Takes in a packet whose short chain is all that it has beside the plain facts.
+    pub(super) fn count_short(&mut self, facts: &Facts, chains: &mut Numbers<Chain>) {
+        self.seen |= facts.features;
+        self.add_chain(chains.number(&facts.chain.chain()));
     }
 
     fn add_chain(&mut self, number: u32) {

@@ -167,11 +167,11 @@ impl Fragments {
         }
     }
 
-    /// Whether no datagram is open.
+    /// Whether the time of any datagram is over at `now`.
     #[inline]
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+    pub fn any_over(&self, now: Timestamp) -> bool {
+        self.ends.front().is_some_and(|end| now.since(end.0) > self.limits.lifetime)
     }
 
     /// Packets held now.

@@ -16,7 +16,7 @@ use super::fragments::{self, Fragments, Judged, Verdict};
 use super::hash::Secret;
 use super::numbers::Numbers;
 use super::table::{Insert, NONE, Table, prefetch};
-use super::{Chain, FlowBatch, FlowRecord, Key, Tunnel, end_reason, feature};
+use super::{Chain, Extra, FlowBatch, FlowRecord, Key, Tunnel, end_reason, feature};
 use crate::capture::{BATCH, Frame, Timestamp};
 use crate::meter::packet::{self, Detail, Facts, Packets};
 
@@ -179,12 +179,8 @@ impl FlowMeter {
             latest = latest.max(frame.time);
         }
         self.flows.advance(latest);
-        if self.packets.details().is_empty() && self.flows.fragments.is_empty() {
-            for chunk in self.packets.facts().chunks(BATCH) {
-                self.flows.count_plain(chunk, outlet);
-            }
-        } else {
-            self.flows.count_all(&self.packets, outlet);
+        for chunk in self.packets.facts().chunks(BATCH) {
+            self.flows.count(chunk, Batch { packets: &self.packets, frames }, outlet);
         }
         self.flows.sweep(outlet);
     }
@@ -203,7 +199,7 @@ impl FlowMeter {
     pub fn idle(&mut self, now: Timestamp, outlet: &mut dyn Outlet) {
         if self.flows.base.is_some() {
             self.flows.advance(now);
-            self.flows.expire_fragments(outlet);
+            self.flows.release_fragments(self.flows.now, outlet);
             self.flows.sweep(outlet);
             self.flows.flush(outlet);
         }
@@ -256,7 +252,7 @@ impl FlowMeter {
     /// Frames by outcome.
     #[must_use]
     pub fn outcomes(&self) -> packet::Outcomes {
-        self.packets.outcomes
+        self.packets.outcomes()
     }
 
     /// Counters of the fragment table.
@@ -318,77 +314,73 @@ impl Flows {
         self.now = self.now.max(time);
     }
 
-    /// The three passes, for packets without detail.
-    fn count_plain(&mut self, facts: &[Facts], outlet: &mut dyn Outlet) {
+    /// Packets of a batch, in order: the three passes.
+    fn count(&mut self, facts: &[Facts], batch: Batch<'_>, outlet: &mut dyn Outlet) {
         let mut hashes = [0; BATCH];
         let mut candidates = [NONE; BATCH];
         for (hash, facts) in hashes.iter_mut().zip(facts) {
             *hash = self.table.hash(&facts.key);
             self.table.prefetch(*hash);
         }
-        for (candidate, hash) in candidates.iter_mut().zip(&hashes[..facts.len()]) {
+        // A key that is not final yet (biflow, chain as key, tunnel) is searched in vain: that costs time, and changes nothing.
+        for (candidate, hash) in candidates.iter_mut().zip(&hashes[..facts.len().min(BATCH)]) {
             *candidate = self.table.candidate(*hash);
         }
         let (idle, active) = (self.settings.idle, self.settings.active);
         for (facts, candidate) in facts.iter().zip(candidates) {
-            if let Some(record) = self.table.matching(candidate, &facts.key)
+            if self.fragments.any_over(facts.time) {
+                self.release_fragments(facts.time, outlet);
+            }
+            if facts.detail == Facts::PLAIN
+                && let Some(record) = self.table.matching(candidate, &facts.key)
                 && facts.time.since(record.last) <= idle
                 && facts.time.since(record.first) <= active
                 && (record.features & feature::CLOSING) == 0
                 && facts.tcp_flags & FIN_RST == 0
+                && (facts.chain.is_none() || record.has_chain_of(facts))
             {
                 record.count(facts);
             } else {
-                self.count_one(facts, None, outlet);
+                self.count_special(facts, batch, outlet);
             }
         }
     }
 
-    /// Packets with details or fragments among them, in order.
-    fn count_all(&mut self, packets: &Packets, outlet: &mut dyn Outlet) {
-        let mut judged = std::mem::take(&mut self.judged);
-        for chunk in packets.facts().chunks(BATCH) {
-            self.bring_near(chunk);
-            for facts in chunk {
-                self.fragments.expire(facts.time, &mut judged);
-                self.count_judged(&mut judged, outlet);
-                let detail = packets.detail(facts);
-                let carried = detail
-                    .filter(|_| facts.key.tunnel_level() > 0)
-                    .map(|detail| self.carried(facts, detail));
-                let facts = carried.as_ref().unwrap_or(facts);
-                let fragment = detail.and_then(|detail| detail.fragment);
-                if let (Some(detail), Some(fragment)) = (detail, fragment)
-                    && !(fragment.atomic() && facts.key.is_ipv6())
-                {
-                    self.fragments.take(facts, detail, &fragment, &mut judged);
-                    self.count_judged(&mut judged, outlet);
-                } else {
-                    self.count_one(facts, detail.map(|detail| (detail, &NO_VERDICT)), outlet);
-                }
-            }
-        }
-        self.judged = judged;
-    }
-
-    /// The first two passes, for keys that are final: a guess, that only costs time where it is wrong.
-    fn bring_near(&mut self, facts: &[Facts]) {
-        if self.settings.biflow || self.settings.chain_key {
+    /// A packet that the last pass does not count at once.
+    #[inline(never)]
+    fn count_special(&mut self, facts: &Facts, batch: Batch<'_>, outlet: &mut dyn Outlet) {
+        let Some(detail) = batch.packets.detail(facts) else {
+            let more = More::Chain(batch.frames.get(usize::from(facts.frame)));
+            self.count_one(facts, if facts.chain.is_none() { More::Nothing } else { more }, outlet);
             return;
+        };
+        let carried = (facts.key.tunnel_level() > 0).then(|| self.carried(facts, detail));
+        let facts = carried.as_ref().unwrap_or(facts);
+        if let Some(fragment) = detail.fragment
+            && !(fragment.atomic() && facts.key.is_ipv6())
+        {
+            let mut judged = std::mem::take(&mut self.judged);
+            self.fragments.take(facts, detail, &fragment, &mut judged);
+            self.count_judged(&mut judged, outlet);
+            self.judged = judged;
+        } else {
+            self.count_one(facts, More::Detail(detail, &NO_VERDICT), outlet);
         }
-        let mut hashes = [0; BATCH];
-        for (hash, facts) in hashes.iter_mut().zip(facts) {
-            *hash = self.table.hash(&facts.key);
-            self.table.prefetch(*hash);
-        }
-        for hash in &hashes[..facts.len().min(BATCH)] {
-            self.table.candidate(*hash);
-        }
+    }
+
+    /// Counts the fragments that no first one has come for by `time`.
+    #[inline(never)]
+    fn release_fragments(&mut self, time: Timestamp, outlet: &mut dyn Outlet) {
+        let mut judged = std::mem::take(&mut self.judged);
+        self.fragments.expire(time, &mut judged);
+        self.count_judged(&mut judged, outlet);
+        self.judged = judged;
     }
 
     fn count_judged(&mut self, judged: &mut Vec<Judged>, outlet: &mut dyn Outlet) {
         for packet in judged.drain(..) {
-            self.count_one(&packet.facts, Some((&packet.detail, &packet.verdict)), outlet);
+            let more = More::Detail(&packet.detail, &packet.verdict);
+            self.count_one(&packet.facts, more, outlet);
         }
     }
 
@@ -419,15 +411,10 @@ impl Flows {
 
     /// One packet, the careful way: finds or makes its record, ends what has to end.
     #[inline(never)]
-    fn count_one(
-        &mut self,
-        facts: &Facts,
-        detail: Option<(&Detail, &Verdict)>,
-        outlet: &mut dyn Outlet,
-    ) {
+    fn count_one(&mut self, facts: &Facts, more: More<'_>, outlet: &mut dyn Outlet) {
         let mut facts = *facts;
         if self.settings.biflow || self.settings.chain_key {
-            self.final_key(&mut facts, detail.map(|detail| detail.0));
+            self.final_key(&mut facts, more.detail());
         }
         let hash = self.table.hash(&facts.key);
         let known = self.table.find(hash, &facts.key);
@@ -442,12 +429,15 @@ impl Flows {
             _ => self.begin(&facts, hash, outlet),
         };
         let record = self.table.entry(index);
-        if let Some((detail, _)) = detail {
-            match self.extras.take_for(record) {
-                Ok(()) => self.extras.count_user(record.extra, detail),
-                Err(NoExtra::First) => self.counters.extras_lost += 1,
-                Err(NoExtra::Again) => {}
-            }
+        if !matches!(more, More::Nothing)
+            && let Err(NoExtra::First) = self.extras.take_for(record)
+        {
+            self.counters.extras_lost += 1;
+        }
+        if let More::Detail(detail, _) = more
+            && record.extra != FlowRecord::NO_EXTRA
+        {
+            self.extras.count_user(record.extra, detail);
         }
         let reversed = facts.reversed != (record.features & feature::TURNED != 0);
         if reversed && record.extra != FlowRecord::NO_EXTRA {
@@ -457,12 +447,9 @@ impl Flows {
             record.last = record.last.max(facts.time);
         } else {
             record.count(&facts);
-            if let Some((detail, verdict)) = detail
-                && record.extra != FlowRecord::NO_EXTRA
-            {
+            if record.extra != FlowRecord::NO_EXTRA {
                 let extra = self.extras.extra(record.extra);
-                extra.forward_last = extra.forward_last.max(facts.time);
-                extra.count(record, &facts, detail, verdict, &mut self.chains);
+                more.count(record, extra, &facts, &self.settings.parse, &mut self.chains);
             }
         }
         if facts.tcp_flags & FIN_RST != 0 && record.features & feature::CLOSING == 0 {
@@ -510,12 +497,59 @@ impl Flows {
         let units = time.since(self.base.unwrap_or_default()) >> DUE_SHIFT;
         u32::try_from(units).unwrap_or(u32::MAX - 1)
     }
+}
 
-    fn expire_fragments(&mut self, outlet: &mut dyn Outlet) {
-        let mut judged = std::mem::take(&mut self.judged);
-        self.fragments.expire(self.now, &mut judged);
-        self.count_judged(&mut judged, outlet);
-        self.judged = judged;
+/// A batch of frames and the packets in them.
+#[derive(Clone, Copy)]
+struct Batch<'a> {
+    packets: &'a Packets,
+    frames: &'a [Frame<'a>],
+}
+
+/// What a packet has beside the plain facts.
+#[derive(Clone, Copy)]
+enum More<'a> {
+    /// Nothing.
+    Nothing,
+    /// A short chain of extension headers, which the facts have; what stands in them can be read again from the frame.
+    Chain(Option<&'a Frame<'a>>),
+    /// A detail, and what became of it as a fragment.
+    Detail(&'a Detail, &'a Verdict),
+}
+
+impl More<'_> {
+    fn detail(&self) -> Option<&Detail> {
+        if let Self::Detail(detail, _) = self { Some(detail) } else { None }
+    }
+
+    /// Takes it into the flow's extra. `record` has counted the packet.
+    fn count(
+        &self,
+        record: &mut FlowRecord,
+        extra: &mut Extra,
+        facts: &Facts,
+        options: &packet::Options,
+        chains: &mut Numbers<Chain>,
+    ) {
+        match self {
+            Self::Nothing => {}
+            Self::Detail(detail, verdict) => {
+                extra.forward_last = extra.forward_last.max(facts.time);
+                extra.count(record, facts, detail, verdict, chains, options.detail);
+            }
+            Self::Chain(frame) => {
+                let wanted = facts.features & !extra.seen;
+                if wanted & (feature::SPI | feature::SEGMENTS) != 0
+                    && let Some((_, detail)) =
+                        frame.and_then(|frame| packet::outermost(frame, options))
+                {
+                    extra.count(record, facts, &detail, &NO_VERDICT, chains, options.detail);
+                } else {
+                    extra.count_short(facts, chains);
+                }
+                record.chain = facts.chain;
+            }
+        }
     }
 }
 
@@ -559,6 +593,12 @@ impl FlowRecord {
         self.traffic_class = facts.traffic_class;
         self.next_header = facts.next_header;
         self.features = if facts.reversed { feature::TURNED } else { 0 };
+    }
+
+    /// Whether the extra has all that the packet has beside the plain facts.
+    #[inline(always)]
+    fn has_chain_of(&self, facts: &Facts) -> bool {
+        self.chain == facts.chain && self.has(facts.features)
     }
 
     /// Counts one packet.

@@ -19,7 +19,8 @@ use crate::capture::Timestamp;
 pub use meter::{Counters, FlowMeter, MeterError, Outlet, Settings};
 
 pub use crate::meter::packet::{
-    Chain, Key, Layer2, RUNS, SEGMENTS, Section, Segments, TcpOptions, Tunnel, TunnelKind, feature,
+    Chain, Key, Layer2, RUNS, SEGMENTS, Section, Segments, ShortChain, TcpOptions, Tunnel,
+    TunnelKind, feature,
 };
 pub use record::{
     CHAINS, DISTINCT, Distinct, Extra, FinishedFlow, FlowBatch, FlowRecord, Fragments, Reverse,

@@ -4,7 +4,7 @@
 //! that have a feature a plain flow lacks, or for all when the template asks for such elements.
 
 use crate::capture::Timestamp;
-use crate::meter::packet::{Chain, Key, Layer2, Segments, TcpOptions, Tunnel};
+use crate::meter::packet::{Chain, Key, Layer2, Segments, ShortChain, TcpOptions, Tunnel};
 
 /// flowEndReason (IANA IPFIX registry, element 136).
 pub mod end_reason {
@@ -62,8 +62,10 @@ pub struct FlowRecord {
     pub next_header: u8,
     /// Why the record ends ([`end_reason`]); 0 while the flow is live.
     pub end_reason: u8,
+    /// A chain that the [`Extra`] has, the one taken in last: another packet with it changes nothing there.
+    pub chain: ShortChain,
     /// Spare.
-    pub reserved: [u8; 12],
+    pub reserved: [u8; 8],
 }
 
 impl FlowRecord {

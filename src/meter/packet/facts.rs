@@ -1,6 +1,6 @@
 //! What is known of one packet.
 
-use super::{Chain, Key, Layer2, Segments, TcpOptions, Tunnel, feature};
+use super::{Chain, Key, Layer2, Segments, ShortChain, TcpOptions, Tunnel, feature};
 use super::{Options, TunnelMode, user};
 use crate::capture::Timestamp;
 
@@ -13,6 +13,8 @@ pub struct Facts {
     pub time: Timestamp,
     /// Octets of the IP packet: header and payload as the header says.
     pub length: u32,
+    /// The chain of extension headers, where that is all the packet has beside the plain facts.
+    pub chain: ShortChain,
     /// Flow label, 20 bits; 0 for IPv4.
     pub label: u32,
     /// Interface of the frame.
@@ -31,6 +33,8 @@ pub struct Facts {
     pub next_header: u8,
     /// Index into [`Packets::details`], or [`Facts::PLAIN`].
     pub detail: u8,
+    /// Number of the frame in its batch.
+    pub frame: u8,
     /// Biflow: whether the key was turned round, so that both directions have the same.
     pub reversed: bool,
 }
@@ -220,12 +224,6 @@ impl Traffic {
 
     /// Counts what only a packet with a [`Detail`] can be.
     fn add_detail(&mut self, facts: &Facts, detail: &Detail) {
-        if facts.headers != 0 {
-            self.extended += 1;
-            for (bit, count) in self.headers.iter_mut().enumerate() {
-                *count += u64::from(facts.headers >> bit & 1);
-            }
-        }
         self.cut += u64::from(facts.features & feature::CHAIN_CUT != 0);
         if let Some(fragment) = &detail.fragment {
             if fragment.atomic() && facts.key.is_ipv6() {
@@ -237,15 +235,45 @@ impl Traffic {
     }
 }
 
+/// Packets with extension headers in the batch in hand, and how many of them have each: small counters side by side, which
+/// the compiler counts up together. [`Packets::CAPACITY`] fits an octet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extended {
+    packets: u8,
+    headers: [u8; 16],
+}
+
+impl Extended {
+    #[inline(always)]
+    fn add(&mut self, headers: u16) {
+        self.packets += u8::from(headers != 0);
+        let [low, high] = headers.to_le_bytes();
+        for (bit, count) in self.headers.iter_mut().enumerate() {
+            let octet = if bit < 8 { low } else { high };
+            *count += u8::from(octet & 1 << (bit % 8) != 0);
+        }
+    }
+
+    fn add_to(&self, traffic: &mut Traffic) {
+        traffic.extended += u64::from(self.packets);
+        for (sum, count) in traffic.headers.iter_mut().zip(self.headers) {
+            *sum += u64::from(count);
+        }
+    }
+}
+
 /// What one batch of frames holds, reused from batch to batch.
 #[derive(Debug)]
 pub struct Packets {
     /// Room for [`Self::CAPACITY`]; the first `count` are set.
     facts: Box<[Facts]>,
     count: usize,
+    /// Frames of the batch so far.
+    frames: u8,
     details: Vec<Detail>,
-    /// Frames by outcome since the start.
-    pub outcomes: Outcomes,
+    outcomes: Outcomes,
+    /// What `outcomes` lacks of the batch in hand.
+    extended: Extended,
 }
 
 impl Default for Packets {
@@ -253,8 +281,10 @@ impl Default for Packets {
         Self {
             facts: vec![Facts::default(); Self::CAPACITY].into_boxed_slice(),
             count: 0,
+            frames: 0,
             details: Vec::with_capacity(Self::DETAILS),
             outcomes: Outcomes::default(),
+            extended: Extended::default(),
         }
     }
 }
@@ -271,7 +301,26 @@ impl Packets {
     #[inline]
     pub fn clear(&mut self) {
         self.count = 0;
+        self.frames = 0;
         self.details.clear();
+        if self.extended.packets > 0 {
+            self.extended.add_to(&mut self.outcomes.traffic);
+            self.extended = Extended::default();
+        }
+    }
+
+    /// Frames by outcome since the start.
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        let mut outcomes = self.outcomes;
+        self.extended.add_to(&mut outcomes.traffic);
+        outcomes
+    }
+
+    /// The next frame begins.
+    #[inline(always)]
+    pub(super) fn begin_frame(&mut self) {
+        self.frames = self.frames.wrapping_add(1);
     }
 
     /// The packets, in order of arrival.
@@ -308,8 +357,12 @@ impl Packets {
         if label_key {
             facts.key.0[5] |= label_words(facts);
         }
+        facts.frame = self.frames.wrapping_sub(1);
         self.outcomes.metered += 1;
         self.outcomes.traffic.add(facts);
+        if facts.headers != 0 {
+            self.extended.add(facts.headers);
+        }
         self.count += 1;
         true
     }
@@ -342,6 +395,10 @@ impl Packets {
         }
         *packets_of_frame += 1;
         self.outcomes.traffic.add_detail(&facts, &detail);
+        if facts.headers != 0 {
+            self.extended.add(facts.headers);
+        }
+        facts.frame = self.frames.wrapping_sub(1);
         if options.label_key {
             facts.key.0[5] |= label_words(&facts);
         }
@@ -366,7 +423,8 @@ impl Packets {
     }
 }
 
-const _: () = assert!(Packets::DETAILS < Facts::PLAIN as usize, "detail indexes fit an octet");
+const _: () =
+    assert!(Packets::DETAILS < Facts::PLAIN as usize, "detail indexes and `Extended` fit octets");
 
 /// Flow label and traffic class as key fields (word 5 of [`Key`]).
 fn label_words(facts: &Facts) -> u64 {

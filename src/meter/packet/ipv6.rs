@@ -112,7 +112,7 @@ pub mod bit {
 }
 
 /// Routing Type of the Segment Routing Header (RFC 8754).
-const ROUTING_SEGMENTS: u8 = 4;
+pub(super) const ROUTING_SEGMENTS: u8 = 4;
 /// Option type of the Jumbo Payload (RFC 2675).
 const OPTION_JUMBO: u8 = 0xc2;
 

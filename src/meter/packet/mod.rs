@@ -4,9 +4,9 @@
 //! [`Detail`] beside it where it has more than a plain packet, or a [`Reason`] why it is not metered.
 //!
 //! Two ways through, one result:
-//! [`plain`] reads what most packets are (Ethernet, at most two VLAN tags, IPv4 without options, IPv6 directly followed by
-//! TCP, UDP or ICMPv6) and declines all others; [`walk`] reads everything. Where `plain` accepts, `walk` gives the
-//! same facts (tested).
+//! [`plain`] reads what most packets are (Ethernet, at most two VLAN tags, IPv4 without options, IPv6 followed by TCP, UDP
+//! or ICMPv6 directly or behind a short chain of whole extension headers) and declines all others; [`walk`] reads everything.
+//! Where `plain` accepts, `walk` gives the same facts (tested).
 //!
 //! Invariants: never reads past the captured octets, nor past the end that the IP header states; no clock, no allocation,
 //! no panic. Every frame is counted once in [`Outcomes`].
@@ -18,6 +18,9 @@ mod key;
 mod layers;
 pub mod link;
 pub mod plain;
+mod short;
+#[cfg(test)]
+mod tests;
 pub mod transport;
 pub mod tunnel;
 pub mod user;
@@ -28,7 +31,8 @@ pub use key::Key;
 pub use layers::{
     Chain, Layer2, RUNS, SEGMENTS, Section, Segments, TcpOptions, Tunnel, TunnelKind, feature,
 };
-pub use walk::parse;
+pub use short::ShortChain;
+pub use walk::{outermost, parse};
 
 use crate::capture::Frame;
 
@@ -74,9 +78,11 @@ impl Default for Options {
 /// Reads one frame by the shortest way and appends what it found to `packets`.
 #[inline]
 pub fn read(frame: &Frame<'_>, options: &Options, packets: &mut Packets) {
+    packets.begin_frame();
     if !options.detail
         && options.tunnel == TunnelMode::Outer
-        && packets.write_plain(options.label_key, |facts| plain::read(frame, facts))
+        && packets
+            .write_plain(options.label_key, |facts| plain::read(frame, options.chain_limit, facts))
     {
         return;
     }

@@ -20,6 +20,14 @@ pub fn parse(frame: &Frame<'_>, options: &Options, packets: &mut Packets) {
     }
 }
 
+/// Facts and detail of the outermost IP header of a frame; `None` if it is not metered. Counts nothing.
+#[must_use]
+pub fn outermost(frame: &Frame<'_>, options: &Options) -> Option<(Facts, Detail)> {
+    let link = link::strip(frame).ok()?;
+    let ip = Ip::read(frame, &link, options, 0, Tunnel::default()).ok()?;
+    Some((ip.facts, ip.detail))
+}
+
 /// The outermost IP header, then what it carries, as far as the plan wants to know.
 fn levels(
     frame: &Frame<'_>,
