@@ -12,6 +12,8 @@ pub(super) enum Shape {
     Ipv6,
     /// IPv6 with one extension header (Destination Options), two (Hop-by-Hop before it) or three (AH behind it), and UDP.
     Headers(u8),
+    /// IPv6 and UDP in two fragments, in turn the first and the last: both of one flow and one datagram.
+    Fragments,
     /// IPv6 with as many extension headers as 1,500 octets hold: 181 Destination Options headers, and UDP.
     Longest,
 }
@@ -20,14 +22,15 @@ const UDP: u8 = 17;
 const HOP_BY_HOP: u8 = 0;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
+const FRAGMENT: u8 = 44;
 /// Octets behind the UDP header.
 const PAYLOAD: usize = 16;
 /// Extension headers of the longest chain.
 const LONGEST: usize = 181;
 
 impl Shape {
-    /// One frame, flow number 0.
-    fn frame(self) -> Vec<u8> {
+    /// One frame, flow number 0; of fragments both.
+    fn frames(self) -> Vec<u8> {
         let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
         match self {
             Self::Ipv4 => {
@@ -45,6 +48,14 @@ impl Shape {
                     _ => &all[..],
                 };
                 ipv6(&mut frame, chosen, PAYLOAD);
+            }
+            Self::Fragments => {
+                ipv6(&mut frame, &[FRAGMENT], PAYLOAD);
+                let first = frame.len();
+                frame.extend_from_within(..);
+                // The first: offset 0, more to come. The last: behind the UDP header and its payload.
+                frame[57] = 1;
+                frame[first + 57] = 8 + PAYLOAD as u8;
             }
             Self::Longest => ipv6(&mut frame, &[DESTINATION_OPTIONS; LONGEST], 0),
         }
@@ -66,6 +77,8 @@ fn ipv6(frame: &mut Vec<u8>, headers: &[u8], payload: usize) {
             // RFC 4302: the length in words of four octets, less two; SPI 256, sequence number 1.
             frame.extend([next, 4, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
             frame.extend([0xaa; 12]);
+        } else if *header == FRAGMENT {
+            frame.extend([next, 0, 0, 0, 0, 0, 0, 0]);
         } else {
             // One PadN option fills the header.
             frame.extend([next, 0, 1, 4, 0, 0, 0, 0]);
@@ -84,20 +97,35 @@ pub(super) struct Arena {
     octets: Vec<u8>,
     shape: Shape,
     length: usize,
+    /// Datagrams in fragments so far: each has its own identification.
+    datagrams: u32,
 }
 
 impl Arena {
     /// `count` frames, all of flow number 0.
     pub(super) fn new(shape: Shape, count: usize) -> Self {
-        let frame = shape.frame();
-        Self { length: frame.len(), octets: frame.repeat(count), shape }
+        let frames = shape.frames();
+        let together = if shape == Shape::Fragments { 2 } else { 1 };
+        Self {
+            length: frames.len() / together,
+            octets: frames.repeat(count / together),
+            shape,
+            datagrams: 0,
+        }
     }
 
     /// Gives each frame a flow number: no two numbers (below 2³²) are one flow.
     pub(super) fn renumber(&mut self, mut number: impl FnMut() -> u64) {
-        for frame in self.octets.chunks_exact_mut(self.length) {
+        let mut last = 0;
+        for (place, frame) in self.octets.chunks_exact_mut(self.length).enumerate() {
+            if self.shape == Shape::Fragments {
+                self.datagrams += u32::from(place % 2 == 0);
+                frame[58..62].copy_from_slice(&self.datagrams.to_be_bytes());
+            }
             // Odd factors: different numbers stay different, and every bit of the key changes.
-            let number = number();
+            let number =
+                if self.shape == Shape::Fragments && place % 2 == 1 { last } else { number() };
+            last = number;
             if self.shape == Shape::Ipv4 {
                 let address = (number as u32).wrapping_mul(0x9e37_79b1);
                 frame[26..30].copy_from_slice(&address.to_be_bytes());

@@ -1,9 +1,9 @@
 //! What is kept beside a flow's plain facts: a bounded pool, and how a packet's detail goes into it.
 
+use super::chains::Chains;
 use super::fragments::Verdict;
-use super::numbers::Numbers;
 use super::user::Values;
-use super::{CHAINS, Chain, DISTINCT, Distinct, Extra, FlowRecord, Fragments, Reverse, feature};
+use super::{CHAINS, DISTINCT, Distinct, Extra, FlowRecord, Fragments, Reverse, feature};
 use crate::meter::packet::user::Extractions;
 use crate::meter::packet::{Detail, Facts, Fragment};
 
@@ -127,7 +127,7 @@ impl Extra {
         facts: &Facts,
         detail: &Detail,
         verdict: &Verdict,
-        chains: &mut Numbers<Chain>,
+        chains: &mut Chains,
         wide: bool,
     ) {
         if record.packets == 1 {
@@ -168,9 +168,9 @@ impl Extra {
     }
 
     /// Takes in a packet whose short chain is all that it has beside the plain facts.
-    pub(super) fn count_short(&mut self, facts: &Facts, chains: &mut Numbers<Chain>) {
+    pub(super) fn count_short(&mut self, facts: &Facts, chains: &mut Chains) {
         self.seen |= facts.features;
-        self.add_chain(chains.number(&facts.chain.chain()));
+        self.add_chain(chains.number_of_short(facts.chain));
     }
 
     fn add_chain(&mut self, number: u32) {

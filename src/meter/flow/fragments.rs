@@ -198,11 +198,13 @@ impl Fragments {
         let identity = identity(&facts.key, fragment);
         let first = fragment.offset == 0;
         // Identification reuse: a first fragment for a datagram that has all its octets begins the next one.
-        if first && self.datagrams.get(&identity).is_some_and(|datagram| datagram.complete) {
+        let mut known = self.datagrams.get(&identity).map(|datagram| datagram.complete);
+        if first && known == Some(true) {
             self.end(&identity, out);
+            known = None;
         }
         let mut packet = Judged { facts: *facts, detail: *detail, verdict: Verdict::default() };
-        if !self.datagrams.contains_key(&identity) && !self.begin(identity, facts.time) {
+        if known.is_none() && !self.begin(identity, facts.time) {
             self.counters.overflow += 1;
             out.push(packet);
             return;

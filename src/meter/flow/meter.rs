@@ -1,8 +1,8 @@
 //! The meter of one worker: frames in, ended flows out.
 //!
-//! A batch of frames goes through three passes: every key is hashed and its bucket brought near; every bucket is searched
-//! and the entry found brought near; every entry is compared in full and updated. So the memory latency of one packet is
-//! hidden behind the work of the others.
+//! A packet takes three steps through the table: when it is read, its key is hashed and the bucket brought near; some packets
+//! later the bucket is searched and the entry found brought near; when the batch is read, every entry is compared in full and
+//! updated. So the memory latency of one packet is hidden behind the work on the others.
 //!
 //! Records of a key follow each other by the rules of `docs/semantics.md`, "Flow, record, and its end": judged when a packet
 //! arrives, and by a sweep over the table that only ever ends what those rules would end. Time is that of the frames.
@@ -11,19 +11,22 @@
 
 mod expiry;
 
+use super::chains::Chains;
 use super::extra::{NoExtra, Pool};
 use super::fragments::{self, Fragments, Judged, Verdict};
 use super::hash::Secret;
 use super::numbers::Numbers;
 use super::table::{Insert, NONE, Table, prefetch};
-use super::{Chain, Extra, FlowBatch, FlowRecord, Key, Tunnel, end_reason, feature};
-use crate::capture::{BATCH, Frame, Timestamp};
+use super::{Extra, FlowBatch, FlowRecord, Key, Tunnel, end_reason, feature};
+use crate::capture::{Frame, Timestamp};
 use crate::meter::packet::{self, Detail, Facts, Packets};
 
 /// TCP FIN and RST.
 const FIN_RST: u16 = 0x05;
 /// Frames ahead of the one in hand that are brought near.
 const AHEAD: usize = 4;
+/// Packets between the look at a bucket and the search in it: what reading them takes is about what memory takes to answer.
+const LEAD: usize = 12;
 /// `due` counts in units of 2²⁷ ns (134 ms) from the first frame: 18 years in 32 bits.
 const DUE_SHIFT: u32 = 27;
 
@@ -98,7 +101,42 @@ pub struct Counters {
 /// One worker's Metering Process.
 pub struct FlowMeter {
     packets: Packets,
+    line: Box<Line>,
     flows: Flows,
+}
+
+/// The first two steps of the packets of a batch. Each packet's hash and bucket are looked at when it is read, the bucket is
+/// searched [`LEAD`] packets later: what a step needs of memory is on its way while other packets are read.
+///
+/// A key that is not final yet (biflow, chain as key, tunnel) is searched in vain: that costs time, and changes nothing.
+struct Line {
+    hashes: [u64; Packets::CAPACITY],
+    candidates: [u32; Packets::CAPACITY],
+}
+
+impl Line {
+    /// Hashes the packets from `at` on and brings their buckets near; returns how many packets are hashed now.
+    #[inline(always)]
+    fn hash(&mut self, facts: &[Facts], mut at: usize, table: &Table) -> usize {
+        while let Some((facts, hash)) = facts.get(at).zip(self.hashes.get_mut(at)) {
+            *hash = table.hash(&facts.key);
+            table.prefetch(*hash);
+            at += 1;
+        }
+        at
+    }
+
+    /// Searches the buckets of the packets from `at` up to `end` and brings the entries found near; returns `end`.
+    #[inline(always)]
+    fn search(&mut self, end: usize, mut at: usize, table: &Table) -> usize {
+        while at < end
+            && let Some((hash, candidate)) = self.hashes.get(at).zip(self.candidates.get_mut(at))
+        {
+            *candidate = table.candidate(*hash);
+            at += 1;
+        }
+        at
+    }
 }
 
 /// The flow side: all but the packets of the batch in hand.
@@ -108,7 +146,7 @@ struct Flows {
     /// Entry by entry, the time before which it surely need not end; `u32::MAX` for one not in use.
     due: Vec<u32>,
     extras: Pool,
-    chains: Numbers<Chain>,
+    chains: Chains,
     tunnels: Numbers<Tunnel>,
     fragments: Fragments,
     judged: Vec<Judged>,
@@ -152,7 +190,7 @@ impl FlowMeter {
             table: Table::new(capacity, Secret::new(table)).ok_or(memory)?,
             due,
             extras: Pool::new(settings.extras.min(capacity), settings.parse.user),
-            chains: Numbers::new(chains),
+            chains: Chains::new(chains),
             tunnels: Numbers::new(chains),
             fragments: Fragments::new(settings.fragments, fragments),
             judged: Vec::new(),
@@ -164,25 +202,28 @@ impl FlowMeter {
             hand: 0,
             settings,
         };
-        Ok(Self { packets: Packets::default(), flows })
+        let line = Line { hashes: [0; Packets::CAPACITY], candidates: [NONE; Packets::CAPACITY] };
+        Ok(Self { packets: Packets::default(), line: Box::new(line), flows })
     }
 
-    /// Meters a batch of frames (at most [`BATCH`]).
+    /// Meters a batch of frames (at most [`crate::capture::BATCH`]).
     pub fn frames(&mut self, frames: &[Frame<'_>], outlet: &mut dyn Outlet) {
-        self.packets.clear();
-        let mut latest = Timestamp(0);
+        let Self { packets, line, flows } = self;
+        packets.clear();
+        let (mut latest, mut hashed, mut searched) = (Timestamp(0), 0, 0);
         for (place, frame) in frames.iter().enumerate() {
             if let Some(next) = frames.get(place + AHEAD) {
                 bring_near(next);
             }
-            packet::read(frame, &self.flows.settings.parse, &mut self.packets);
+            packet::read(frame, &flows.settings.parse, packets);
             latest = latest.max(frame.time);
+            hashed = line.hash(packets.facts(), hashed, &flows.table);
+            searched = line.search(hashed.saturating_sub(LEAD), searched, &flows.table);
         }
-        self.flows.advance(latest);
-        for chunk in self.packets.facts().chunks(BATCH) {
-            self.flows.count(chunk, Batch { packets: &self.packets, frames }, outlet);
-        }
-        self.flows.sweep(outlet);
+        line.search(hashed, searched, &flows.table);
+        flows.advance(latest);
+        flows.count(&line.candidates, Batch { packets, frames }, outlet);
+        flows.sweep(outlet);
     }
 
     /// Other timeouts from now on, in nanoseconds, for the flows that go on, too. A walk over all entries.
@@ -282,7 +323,7 @@ impl FlowMeter {
     /// Chains that found no room in the table of chains.
     #[must_use]
     pub fn chains_overflow(&self) -> u64 {
-        self.flows.chains.overflow
+        self.flows.chains.overflow()
     }
 
     /// Packets in tunnels that found no room in the table of tunnels: their flows are told apart by their own header only.
@@ -314,25 +355,15 @@ impl Flows {
         self.now = self.now.max(time);
     }
 
-    /// Packets of a batch, in order: the three passes.
-    fn count(&mut self, facts: &[Facts], batch: Batch<'_>, outlet: &mut dyn Outlet) {
-        let mut hashes = [0; BATCH];
-        let mut candidates = [NONE; BATCH];
-        for (hash, facts) in hashes.iter_mut().zip(facts) {
-            *hash = self.table.hash(&facts.key);
-            self.table.prefetch(*hash);
-        }
-        // A key that is not final yet (biflow, chain as key, tunnel) is searched in vain: that costs time, and changes nothing.
-        for (candidate, hash) in candidates.iter_mut().zip(&hashes[..facts.len().min(BATCH)]) {
-            *candidate = self.table.candidate(*hash);
-        }
+    /// Packets of a batch, in order. `candidates`: where the search has led for each.
+    fn count(&mut self, candidates: &[u32], batch: Batch<'_>, outlet: &mut dyn Outlet) {
         let (idle, active) = (self.settings.idle, self.settings.active);
-        for (facts, candidate) in facts.iter().zip(candidates) {
+        for (facts, candidate) in batch.packets.facts().iter().zip(candidates) {
             if self.fragments.any_over(facts.time) {
                 self.release_fragments(facts.time, outlet);
             }
             if facts.detail == Facts::PLAIN
-                && let Some(record) = self.table.matching(candidate, &facts.key)
+                && let Some(record) = self.table.matching(*candidate, &facts.key)
                 && facts.time.since(record.last) <= idle
                 && facts.time.since(record.first) <= active
                 && (record.features & feature::CLOSING) == 0
@@ -529,7 +560,7 @@ impl More<'_> {
         extra: &mut Extra,
         facts: &Facts,
         options: &packet::Options,
-        chains: &mut Numbers<Chain>,
+        chains: &mut Chains,
     ) {
         match self {
             Self::Nothing => {}
@@ -561,12 +592,6 @@ fn bring_near(frame: &Frame<'_>) {
             prefetch(octet);
         }
     }
-}
-
-/// The chain with this number; beyond what is told apart one of which nothing is known.
-fn chain(chains: &Numbers<Chain>, number: u32) -> Chain {
-    let unknown = Chain { complete: false, ..Chain::default() };
-    chains.get(number).copied().unwrap_or(unknown)
 }
 
 const NO_VERDICT: Verdict = Verdict {

@@ -6,6 +6,7 @@
 //! Invariants: no clock (time is that of the frames), no allocation for a plain packet or a new flow once running, every
 //! table bounded, every packet in exactly one record.
 
+mod chains;
 mod extra;
 pub mod fragments;
 mod hash;

@@ -25,6 +25,7 @@
 //! Once a header reaches beyond the octets, only the number of the next one is known.
 
 use super::facts::{Fragment, Reason};
+use super::short::CODES;
 use super::{Chain, RUNS, SEGMENTS, Section, Segments};
 use super::{be16, be32};
 
@@ -232,6 +233,7 @@ impl Walk {
         self.chain.headers != 0 || self.chain.run_count != 0
     }
 
+    #[inline(always)]
     fn add(&mut self, kind: u8, bit: u16, length: u32, at: usize) {
         self.chain.headers |= bit;
         self.chain.length = self.chain.length.saturating_add(length);
@@ -240,13 +242,13 @@ impl Walk {
             self.header_count += 1;
         }
         let count = usize::from(self.chain.run_count);
-        if let Some((last, times)) = count.checked_sub(1).and_then(|i| self.chain.runs.get_mut(i))
+        if let Some((last, times)) = self.chain.runs.get_mut(count.wrapping_sub(1))
             && *last == kind
             && *times < u8::MAX
         {
             *times += 1;
-        } else if count < RUNS {
-            self.chain.runs[count] = (kind, 1);
+        } else if let Some(run) = self.chain.runs.get_mut(count) {
+            *run = (kind, 1);
             self.chain.run_count += 1;
         } else {
             self.chain.complete = false;
@@ -272,6 +274,20 @@ pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit
         }
         if count == limit {
             return walk.ends_cut();
+        }
+        // Of most headers only the length is wanted: long chains are of these.
+        if let code @ 0..16 = CODES[usize::from(kind)]
+            && !matches!(
+                kind,
+                next_header::ESP | next_header::AUTHENTICATION | next_header::ROUTING
+            )
+            && let Some(&[next, units]) = packet.get(at..).and_then(|header| header.first_chunk())
+        {
+            let octets = (usize::from(units) + 1) * 8;
+            walk.add(kind, 1 << code, octets as u32, at);
+            walk.protocol = next;
+            at += octets;
+            continue;
         }
         if at > packet.len() {
             // The header before is cut: the number of this one is known, nothing else of it.
@@ -317,6 +333,7 @@ pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit
 }
 
 /// Whether `number` is an extension header that is walked.
+#[inline(always)]
 #[must_use]
 pub const fn is_extension(number: u8) -> bool {
     matches!(

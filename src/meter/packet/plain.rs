@@ -87,16 +87,6 @@ fn upper(protocol: u8, ipv6: bool, stated: usize, octets: &[u8]) -> Option<(u64,
     }
 }
 
-/// What stands between the fixed header and the upper layer.
-#[derive(Clone, Copy)]
-struct Between {
-    chain: ShortChain,
-    headers: u16,
-    features: u16,
-    octets: usize,
-    protocol: u8,
-}
-
 #[inline(always)]
 fn ipv6(
     frame: &Frame<'_>,
@@ -113,28 +103,68 @@ fn ipv6(
         return None;
     }
     let next_header = (start >> 8) as u8;
+    if CODES[usize::from(next_header)] != NO_CODE {
+        return chained(frame, packet, Key::word4(0, 0, vlan, customer, 0), chain_limit, facts);
+    }
     // A length field of 0 is a jumbogram, an offloaded segment or an empty packet: for the walker.
     let stated = usize::from((start >> 16) as u16);
-    let payload = &packet[40..];
-    let (between, ports, tcp_flags) = if CODES[usize::from(next_header)] == NO_CODE {
-        let (ports, tcp_flags) = upper(next_header, true, stated, payload)?;
-        let none = Between {
-            chain: ShortChain::NONE,
-            headers: 0,
-            features: 0,
-            octets: 0,
-            protocol: next_header,
-        };
-        (none, ports, tcp_flags)
+    let (ports, tcp_flags) = upper(next_header, true, stated, &packet[40..])?;
+    *facts = Facts {
+        key: Key([
+            word(header, 8),
+            word(header, 16),
+            word(header, 24),
+            word(header, 32),
+            ports | Key::word4(0, 0, vlan, customer, next_header),
+            Key::word5(0, 0, 0, 0, 1),
+        ]),
+        time: frame.time,
+        length: 40 + stated as u32,
+        chain: ShortChain::NONE,
+        label: (start >> 32) as u32 & 0xf_ffff,
+        interface: frame.interface,
+        headers: 0,
+        tcp_flags,
+        features: 0,
+        hop_limit: start as u8,
+        traffic_class: (start >> 52) as u8,
+        next_header,
+        detail: Facts::PLAIN,
+        frame: 0,
+        reversed: false,
+    };
+    Some(())
+}
+
+/// What stands between the fixed header and the upper layer.
+#[derive(Clone, Copy)]
+struct Between {
+    chain: ShortChain,
+    headers: u16,
+    features: u16,
+    octets: usize,
+    protocol: u8,
+}
+
+/// IPv6 with extension headers. Not part of `ipv6`, so that packets without them are not slowed down.
+#[inline(never)]
+fn chained(
+    frame: &Frame<'_>,
+    packet: &[u8],
+    vlans: u64,
+    chain_limit: u32,
+    facts: &mut Facts,
+) -> Option<()> {
+    let (header, payload) = packet.split_first_chunk::<40>()?;
+    let start = u64::from_be_bytes(*header.first_chunk()?);
+    let next_header = (start >> 8) as u8;
+    let stated = usize::from((start >> 16) as u16);
+    let between = chain(payload, next_header, chain_limit)?;
+    let rest = stated.checked_sub(between.octets)?;
+    let (ports, tcp_flags) = if between.headers & bit::ESP != 0 {
+        (0, 0)
     } else {
-        let between = chain(payload, next_header, chain_limit)?;
-        let rest = stated.checked_sub(between.octets)?;
-        let (ports, tcp_flags) = if between.headers & bit::ESP != 0 {
-            (0, 0)
-        } else {
-            upper(between.protocol, true, rest, payload.get(between.octets..)?)?
-        };
-        (between, ports, tcp_flags)
+        upper(between.protocol, true, rest, payload.get(between.octets..)?)?
     };
     *facts = Facts {
         key: Key([
@@ -142,7 +172,7 @@ fn ipv6(
             word(header, 16),
             word(header, 24),
             word(header, 32),
-            ports | Key::word4(0, 0, vlan, customer, between.protocol),
+            ports | vlans | u64::from(between.protocol),
             Key::word5(0, 0, 0, 0, 1),
         ]),
         time: frame.time,

@@ -97,11 +97,17 @@ impl ShortChain {
         self.0 == 0
     }
 
+    /// Bits that depend on all headers and the length: for a table of few.
+    #[must_use]
+    pub const fn spread(self) -> u64 {
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 59
+    }
+
     /// What it stands for.
     #[must_use]
     pub fn chain(self) -> Chain {
         let mut chain = Chain { length: (self.0 >> 36) as u32 * 4, ..Chain::default() };
-        let codes = self.0 & (1 << 36) - 1;
+        let codes = self.0 & ((1 << 36) - 1);
         let headers = codes.checked_ilog2().unwrap_or(0) / 4;
         for place in (0..headers).rev() {
             let code = codes >> (4 * place) & 15;

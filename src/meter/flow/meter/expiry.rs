@@ -4,7 +4,7 @@
 //! when the sweep comes by. It takes entries in groups, as packets are taken: what one record needs from memory is on its
 //! way while others are worked on.
 
-use super::{Flows, Settings, chain};
+use super::{Flows, Settings};
 use crate::capture::Timestamp;
 use crate::meter::flow::{CHAINS, FlowBatch, FlowRecord, Outlet, end_reason, feature};
 use arrayvec::ArrayVec;
@@ -120,9 +120,8 @@ impl Flows {
             record.extra = batch.extras.len() as u32;
             extra.first_chain = batch.chains.len() as u32;
             let count = usize::from(extra.chain_count).min(CHAINS);
-            batch
-                .chains
-                .extend(extra.chains[..count].iter().map(|number| chain(&self.chains, *number)));
+            let numbers = &extra.chains[..count];
+            batch.chains.extend(numbers.iter().map(|number| self.chains.chain(*number)));
             extra.first_user = batch.user.len() as u32;
             batch.user.extend_from_slice(self.extras.user(place));
             batch.extras.push(extra);
