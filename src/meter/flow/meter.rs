@@ -10,23 +10,25 @@
 //! Invariant: packets parsed = packets in the table + held as fragments + in ended records.
 
 mod expiry;
+mod line;
+mod more;
 
 use super::chains::Chains;
 use super::extra::{NoExtra, Pool};
-use super::fragments::{self, Fragments, Judged, Verdict};
+use super::fragments::{self, Fragments, Judged};
 use super::hash::Secret;
 use super::numbers::Numbers;
 use super::table::{Insert, NONE, Table, prefetch};
-use super::{Extra, FlowBatch, FlowRecord, Key, Tunnel, end_reason, feature};
+use super::{FlowBatch, FlowRecord, Key, Tunnel, end_reason, feature};
 use crate::capture::{Frame, Timestamp};
 use crate::meter::packet::{self, Detail, Facts, Packets};
+use line::{LEAD, Line};
+use more::{More, NO_VERDICT};
 
 /// TCP FIN and RST.
 const FIN_RST: u16 = 0x05;
 /// Frames ahead of the one in hand that are brought near.
 const AHEAD: usize = 4;
-/// Packets between the look at a bucket and the search in it: what reading them takes is about what memory takes to answer.
-const LEAD: usize = 12;
 /// `due` counts in units of 2²⁷ ns (134 ms) from the first frame: 18 years in 32 bits.
 const DUE_SHIFT: u32 = 27;
 
@@ -105,40 +107,6 @@ pub struct FlowMeter {
     flows: Flows,
 }
 
-/// The first two steps of the packets of a batch. Each packet's hash and bucket are looked at when it is read, the bucket is
-/// searched [`LEAD`] packets later: what a step needs of memory is on its way while other packets are read.
-///
-/// A key that is not final yet (biflow, chain as key, tunnel) is searched in vain: that costs time, and changes nothing.
-struct Line {
-    hashes: [u64; Packets::CAPACITY],
-    candidates: [u32; Packets::CAPACITY],
-}
-
-impl Line {
-    /// Hashes the packets from `at` on and brings their buckets near; returns how many packets are hashed now.
-    #[inline(always)]
-    fn hash(&mut self, facts: &[Facts], mut at: usize, table: &Table) -> usize {
-        while let Some((facts, hash)) = facts.get(at).zip(self.hashes.get_mut(at)) {
-            *hash = table.hash(&facts.key);
-            table.prefetch(*hash);
-            at += 1;
-        }
-        at
-    }
-
-    /// Searches the buckets of the packets from `at` up to `end` and brings the entries found near; returns `end`.
-    #[inline(always)]
-    fn search(&mut self, end: usize, mut at: usize, table: &Table) -> usize {
-        while at < end
-            && let Some((hash, candidate)) = self.hashes.get(at).zip(self.candidates.get_mut(at))
-        {
-            *candidate = table.candidate(*hash);
-            at += 1;
-        }
-        at
-    }
-}
-
 /// The flow side: all but the packets of the batch in hand.
 struct Flows {
     settings: Settings,
@@ -202,8 +170,7 @@ impl FlowMeter {
             hand: 0,
             settings,
         };
-        let line = Line { hashes: [0; Packets::CAPACITY], candidates: [NONE; Packets::CAPACITY] };
-        Ok(Self { packets: Packets::default(), line: Box::new(line), flows })
+        Ok(Self { packets: Packets::default(), line: Line::new(), flows })
     }
 
     /// Meters a batch of frames (at most [`crate::capture::BATCH`]).
@@ -537,53 +504,6 @@ struct Batch<'a> {
     frames: &'a [Frame<'a>],
 }
 
-/// What a packet has beside the plain facts.
-#[derive(Clone, Copy)]
-enum More<'a> {
-    /// Nothing.
-    Nothing,
-    /// A short chain of extension headers, which the facts have; what stands in them can be read again from the frame.
-    Chain(Option<&'a Frame<'a>>),
-    /// A detail, and what became of it as a fragment.
-    Detail(&'a Detail, &'a Verdict),
-}
-
-impl More<'_> {
-    fn detail(&self) -> Option<&Detail> {
-        if let Self::Detail(detail, _) = self { Some(detail) } else { None }
-    }
-
-    /// Takes it into the flow's extra. `record` has counted the packet.
-    fn count(
-        &self,
-        record: &mut FlowRecord,
-        extra: &mut Extra,
-        facts: &Facts,
-        options: &packet::Options,
-        chains: &mut Chains,
-    ) {
-        match self {
-            Self::Nothing => {}
-            Self::Detail(detail, verdict) => {
-                extra.forward_last = extra.forward_last.max(facts.time);
-                extra.count(record, facts, detail, verdict, chains, options.detail);
-            }
-            Self::Chain(frame) => {
-                let wanted = facts.features & !extra.seen;
-                if wanted & (feature::SPI | feature::SEGMENTS) != 0
-                    && let Some((_, detail)) =
-                        frame.and_then(|frame| packet::outermost(frame, options))
-                {
-                    extra.count(record, facts, &detail, &NO_VERDICT, chains, options.detail);
-                } else {
-                    extra.count_short(facts, chains);
-                }
-                record.chain = facts.chain;
-            }
-        }
-    }
-}
-
 /// The first cache lines of a frame: where the headers of a plain one are.
 #[inline(always)]
 fn bring_near(frame: &Frame<'_>) {
@@ -593,15 +513,6 @@ fn bring_near(frame: &Frame<'_>) {
         }
     }
 }
-
-const NO_VERDICT: Verdict = Verdict {
-    duplicate: false,
-    overlap: false,
-    out_of_order: false,
-    begins: false,
-    completes: false,
-    rewritten_port: None,
-};
 
 impl FlowRecord {
     /// The values of the first packet. The key is set, the counters are zero.

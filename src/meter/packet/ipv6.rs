@@ -26,7 +26,7 @@
 
 use super::facts::{Fragment, Reason};
 use super::short::CODES;
-use super::{Chain, RUNS, SEGMENTS, Section, Segments};
+use super::{Chain, SEGMENTS, Section, Segments};
 use super::{be16, be32};
 
 /// Octets of the fixed header.
