@@ -40,6 +40,7 @@ mod collect_corpus;
 mod collect_tshark;
 mod craft_send;
 mod lab;
+mod short_way;
 mod show;
 mod validate;
 

@@ -212,7 +212,7 @@ pub fn fast(frames: &[Octets], asked: Asked) -> View {
 }
 
 /// The same in every run. Words that are equal would make a poor hash.
-fn secret() -> [u8; 96] {
+pub fn secret() -> [u8; 96] {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     std::array::from_fn(|_| {
         state ^= state << 13;
