@@ -280,7 +280,7 @@ fn good_exporters_raise_no_false_error() {
             match known {
                 Some(known) => drop(used.insert(known)),
                 None => {
-                    wrong.push(format!("{name}: {} {}", finding.rule.id, finding.examples[0].saw))
+                    wrong.push(format!("{name}: {} {}", finding.rule.id, finding.examples[0].saw));
                 }
             }
         }

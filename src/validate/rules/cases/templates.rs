@@ -203,7 +203,11 @@ pub(super) const TEMPLATES: &[Case] = &[
     case(
         "TPL-REVERSE-WITHOUT-KEY",
         || flow(&[(29305, 85, 8)], &[]),
-        || built(|stream| drop(stream.template(256, &[(0, 1, 8), (29305, 1, 8)]).send())),
+        || {
+            built(|stream| {
+                stream.template(256, &[(0, 1, 8), (29305, 1, 8)]).send();
+            })
+        },
     ),
     case("TPL-LENGTH-ZERO", || more(&[(10, 0)], &[]), || more(&[(10, 4)], &[])),
     case("TPL-NO-TIME", || less(&[152, 153], &[]), good),
