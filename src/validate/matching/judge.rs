@@ -487,26 +487,21 @@ fn octets(truth: &Truth, all: &[&Exported]) -> Outcome {
         };
         return Wrong(name, shown);
     }
-    let chain = u64::from(truth.chain_length.unwrap_or(0));
+    // Wide enough for whatever records say.
+    let (count, least) = (i128::from(packets), i128::from(truth.minimum));
+    let chain = i128::from(truth.chain_length.unwrap_or(0));
     Wrong(
-        match said.cast_signed() - truth.octets.cast_signed() {
-            more if more == 14 * packets.cast_signed() => "Ethernet header included",
-            more if more == 18 * packets.cast_signed() => "Ethernet and VLAN headers included",
-            more if [4, 8, 12].iter().any(|tags| more == tags * packets.cast_signed()) => {
-                "VLAN tags included"
-            }
-            _ if said == truth.layer_two => "the frames' octets",
-            more if more > 0
-                && truth.minimum < 46
-                && more <= ((46 - truth.minimum) * packets).cast_signed() =>
-            {
+        match i128::from(said) - i128::from(truth.octets) {
+            more if more == 14 * count => "Ethernet header included",
+            more if more == 18 * count => "Ethernet and VLAN headers included",
+            more if [4, 8, 12].iter().any(|tags| more == tags * count) => "VLAN tags included",
+            _ if said == truth.layer_two && said > 0 => "the frames' octets",
+            more if more > 0 && least < 46 && more <= (46 - least) * count => {
                 "Ethernet padding included"
             }
-            less if chain > 0 && -less == (chain * packets).cast_signed() => {
-                "extension headers left out"
-            }
-            less if -less == 40 * packets.cast_signed() && truth.is_ipv6() => "the payload only",
-            _ if said == 40 * packets && truth.octets > 65_535 => {
+            less if chain > 0 && -less == chain * count => "extension headers left out",
+            less if -less == 40 * count && truth.is_ipv6() => "the payload only",
+            _ if i128::from(said) == 40 * count && truth.octets > 65_535 => {
                 "jumbograms counted as their header"
             }
             _ if said & 0xffff == truth.octets & 0xffff => "cut to 16 bits a packet",
@@ -525,7 +520,7 @@ fn packets(truth: &Truth, all: &[&Exported]) -> Outcome {
     let shown = format!("{said}, true is {}", truth.packets);
     Wrong(
         match said {
-            _ if said == truth.packets * 2 => "counted twice",
+            _ if truth.packets.checked_mul(2) == Some(said) => "counted twice",
             1 if truth.fragments => "a datagram in fragments counted as one packet",
             _ if said < truth.packets && truth.fragments => "fragments are missing",
             _ if said < truth.packets => "packets are missing",

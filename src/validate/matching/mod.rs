@@ -539,7 +539,7 @@ impl Comparison {
             ),
         );
         let share = |said: u64, truth: u64| {
-            let off = said.cast_signed() - truth.cast_signed();
+            let off = i128::from(said) - i128::from(truth);
             let sign = if off > 0 { "+" } else { "" };
             if off == 0 { "all accounted for".to_owned() } else { format!("{sign}{off}") }
         };

@@ -364,4 +364,11 @@ fn counts_of_any_size_are_compared() {
     let stream = told(&specs(), &rows);
     let comparison = compare(gathered(&stream), Reality::of_records(gathered(&stream)), 0);
     assert_eq!((comparison.truth, comparison.flows), ((u64::MAX, u64::MAX), 4));
+    let other = told(&specs(), &[&but(&[(1, 0), (2, most)])]);
+    let reference = told(&specs(), &[&but(&[(1, 1 << 63), (2, most)])]);
+    for (tested, trusted) in [(&other, &reference), (&reference, &other)] {
+        let comparison = compare(gathered(tested), Reality::of_records(gathered(trusted)), 0);
+        assert_eq!(mistakes(&comparison, "octetDeltaCount").len(), 1);
+        assert!(!comparison.lines().is_empty());
+    }
 }

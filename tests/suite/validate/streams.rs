@@ -278,7 +278,9 @@ fn good_exporters_raise_no_false_error() {
                 .iter()
                 .position(|(exporter, rule, _)| finding.rule.id == *rule && is_of(name, exporter));
             match known {
-                Some(known) => drop(used.insert(known)),
+                Some(known) => {
+                    used.insert(known);
+                }
                 None => {
                     wrong.push(format!("{name}: {} {}", finding.rule.id, finding.examples[0].saw));
                 }
