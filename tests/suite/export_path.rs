@@ -284,3 +284,86 @@ fn packets_leave_as_the_collector_says() {
         }
     });
 }
+
+/// What `/etc/hosts` says in this test's mount namespace; it has one of its own, as everything that `ip netns exec` runs.
+struct Hosts(tempfile::TempDir);
+
+impl Hosts {
+    fn new(line: &str) -> Self {
+        let hosts = Self(tempfile::tempdir().unwrap());
+        hosts.say(line);
+        here(&format!("mount --bind {} /etc/hosts", hosts.path().display()));
+        hosts
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("hosts")
+    }
+
+    fn say(&self, line: &str) {
+        // The same file: another in its place would not be seen at the mount point.
+        std::fs::write(self.path(), format!("{line}\n")).unwrap();
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        here("umount /etc/hosts");
+    }
+}
+
+/// Its name leads to another address when it is looked up again: over TCP because the connection broke, over UDP because nobody
+/// listens there any more.
+#[test]
+fn a_collector_that_moves_is_found_by_its_name() {
+    in_namespace("export_path::a_collector_that_moves_is_found_by_its_name", || {
+        here("ip link set lo up");
+        let hosts = Hosts::new("127.0.0.1 collector.test");
+        let sent = |exporter: &Exporter| exporter.counters().next().unwrap().1.sent;
+        // Half a minute passes with every turn.
+        let until = |exporter: &mut Exporter,
+                     time: &mut Timestamp,
+                     what: &str,
+                     done: &mut dyn FnMut(&Exporter) -> bool| {
+            let begin = Instant::now();
+            while !done(exporter) {
+                assert!(
+                    begin.elapsed() < Duration::from_secs(20),
+                    "{what}: {:?}",
+                    exporter.take_problems()
+                );
+                time.0 += 31_000_000_000;
+                exporter.tick(*time, &Statistics::default());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:4740").unwrap();
+        let mut time = now();
+        let mut tcp = exporter("tcp://collector.test:4740");
+        tcp.consume(&batch(), time);
+        until(&mut tcp, &mut time, "the first place", &mut |tcp| sent(tcp) == 200);
+        drop(listener.accept().unwrap());
+        drop(listener);
+        hosts.say("127.0.0.2 collector.test");
+        let moved = std::net::TcpListener::bind("127.0.0.2:4740").unwrap();
+        tcp.consume(&batch(), time);
+        until(&mut tcp, &mut time, "the second place", &mut |tcp| {
+            tcp.counters().next().unwrap().1.sessions == 2
+        });
+        let (mut stream, _) = moved.accept().unwrap();
+        let mut version = [0; 2];
+        stream.read_exact(&mut version).unwrap();
+        assert_eq!(version, [0, 10]);
+
+        let here_now = std::net::UdpSocket::bind("127.0.0.2:4741").unwrap();
+        let mut udp = exporter("udp://collector.test:4741");
+        udp.consume(&batch(), time);
+        until(&mut udp, &mut time, "the first place", &mut |udp| sent(udp) == 200);
+        drop(here_now);
+        hosts.say("127.0.0.3 collector.test");
+        let moved = std::net::UdpSocket::bind("127.0.0.3:4741").unwrap();
+        moved.set_nonblocking(true).unwrap();
+        until(&mut udp, &mut time, "the second place", &mut |_| moved.recv(&mut [0; 2048]).is_ok());
+    });
+}

@@ -58,6 +58,7 @@ fn a_collector_that_comes_goes_and_comes_back() {
 
     let listener = TcpListener::bind(address).unwrap();
     tick_until(&mut exporter, &mut now, |exporter| sent(exporter) == 7);
+    assert!(exporter.take_problems().last().unwrap().contains("there again"));
     let (mut stream, _) = listener.accept().unwrap();
     let mut reader = Reader::default();
     read_some(&mut stream, &mut reader, 7);
@@ -118,4 +119,23 @@ fn a_collector_that_does_not_read_costs_records_not_time() {
     assert_eq!(counters.records, counters.sent + counters.lost.total());
     drop(exporter);
     assert_eq!(receiver.join().unwrap(), counters.sent);
+}
+
+/// Attempts become rarer, down to one a minute (RFC 7011 section 10.4.4).
+#[test]
+fn attempts_to_connect_become_rarer() {
+    let listener = TcpListener::bind("[::1]:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let destinations = vec![format!("tcp://{address}").parse().unwrap()];
+    let mut exporter =
+        Exporter::new(&ExportPlan { destinations, ..ExportPlan::default() }).unwrap();
+    let mut attempts = Vec::new();
+    for second in 0..400 {
+        exporter.tick(Timestamp(NOW.0 + second * 1_000_000_000), &Statistics::default());
+        // Over loopback the refusal is there at once.
+        attempts.extend(exporter.take_problems().iter().map(|_| second));
+    }
+    let pauses: Vec<u64> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60]);
 }

@@ -30,6 +30,8 @@ struct Special {
     common_name: Option<&'static str>,
     from: Option<i32>,
     to: Option<i32>,
+    /// As `openssl req -x509` makes them.
+    authority: bool,
 }
 
 impl Authority {
@@ -58,6 +60,9 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.not_before = date_time_ymd(special.from.unwrap_or(2020), 1, 1);
         params.not_after = date_time_ymd(special.to.unwrap_or(2100), 1, 1);
+        if special.authority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let path = |end: &str| self.directory.path().join(format!("{file}.{end}"));
@@ -195,6 +200,7 @@ fn certificates_that_do_not_prove_the_collector_are_refused() {
     let expired = Special { to: Some(2021), ..plain };
     let early = Special { from: Some(2099), ..plain };
     let named = Special { common_name: Some("collector.example"), ..plain };
+    let authoritative = Special { authority: true, ..plain };
     let names = ["collector.example"];
     // Another authority that goes by the name of ours.
     let impostor = Authority::new("one");
@@ -204,6 +210,7 @@ fn certificates_that_do_not_prove_the_collector_are_refused() {
         (&authority, plain, &["other.example"], "not for collector.example, but for"),
         // RFC 7011 section 11.3: the common name does not count.
         (&authority, named, &["other.example"], "not for collector.example, but for"),
+        (&authority, authoritative, &names, "that of an authority (CA:TRUE), not of a server"),
         (&other, plain, &names, "leads to no authority in"),
         (&impostor, plain, &names, "not signed by the authority of that name in"),
     ] {

@@ -103,6 +103,8 @@ pub(crate) struct Connection {
     pause: Duration,
     /// Whether to wait for a slow collector rather than refuse (offline runs).
     patient: bool,
+    /// Whether it was told that the collector is away.
+    missed: bool,
     /// Since when nothing more comes.
     ending: Option<Instant>,
     pub(super) problem: Option<String>,
@@ -154,6 +156,7 @@ impl Connection {
             first_pause,
             pause: first_pause,
             patient,
+            missed: false,
             ending: None,
             problem: None,
         }
@@ -240,6 +243,10 @@ impl Connection {
                 self.pause = self.first_pause;
                 self.begun = 0;
                 self.peer.answered();
+                if std::mem::take(&mut self.missed) {
+                    // Whoever read that it is away waits for this.
+                    self.problem = Some(format!("collector {}: there again", self.name));
+                }
                 true
             }
             Ok(false) if now < until => {
@@ -263,6 +270,7 @@ impl Connection {
             "collector {}: {error}; records are held, next attempt in {pause} s",
             self.name
         ));
+        self.missed = true;
         self.state = State::Away { until: after(now, self.pause) };
         self.peer.failed();
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

@@ -260,6 +260,11 @@ impl Session {
                     expected.to_str(),
                     if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") },
                 ),
+                // rustls has no word of its own for what a self-signed certificate of OpenSSL is by default.
+                CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+                    "its certificate is that of an authority (CA:TRUE), not of a server; make one with CA:FALSE"
+                        .to_owned()
+                }
                 other => format!("its certificate is not accepted: {other}"),
             },
             Error::AlertReceived(alert) => match alert {
