@@ -132,6 +132,10 @@ impl Outlet {
     }
 
     /// Nothing more comes: everything that is left is on its way. Waits for nothing.
+    #[cfg_attr(
+        not(feature = "kafka"),
+        expect(unused_variables, reason = "only Kafka tells its statistics as it closes")
+    )]
     pub(super) fn close(&mut self, records: &Records, now: Timestamp, statistics: &Statistics) {
         match self {
             Self::Ipfix(session) => session.close(records, now),
