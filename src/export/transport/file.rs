@@ -19,7 +19,7 @@ pub(crate) struct IpfixFile {
 }
 
 impl IpfixFile {
-    /// Creates the file, or empties it; see [`super::Output`] for a file after the other.
+    /// Creates the file, or empties it; see [`super::output::Output`] for a file after the other.
     pub(crate) fn create(files: &Files, patient: bool) -> Result<Self, TransportError> {
         let file = Background::create(files, Unit::Message, patient)?;
         let held = Units { octets: Vec::with_capacity(BUFFER), each: Vec::new() };
