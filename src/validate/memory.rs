@@ -141,7 +141,7 @@ impl FlowMemory {
             let grows = new.octets >= old.octets && new.packets >= old.packets;
             return Some(if grows { Pair::Grows } else { Pair::Shrinks });
         }
-        let overlap = new.start.max(old.start) + 1_000_000_000 < new.end.min(old.end);
+        let overlap = new.start.max(old.start).saturating_add(1_000_000_000) < new.end.min(old.end);
         (overlap && new.start != old.start).then_some(Pair::Overlap)
     }
 }
