@@ -7,8 +7,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 
-// What others use: frames and both meters; a veth pair in a namespace of its own.
+// What others use: frames and both meters; a collector that keeps datagrams; a veth pair in a namespace of its own.
 mod meters;
+mod sink;
 mod wire;
 
 // Capture.

@@ -2,24 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end so")]
 
-use crate::meters::{Octets, grammar, secret};
+use crate::meters::{Collected, Octets, grammar, secret};
 use proptest::prelude::*;
 use sixtap::capture::{BATCH, Frame};
-use sixtap::meter::flow::{FinishedFlow, FlowBatch, FlowMeter, Outlet, Settings, feature};
+use sixtap::meter::flow::{FinishedFlow, FlowMeter, Settings, feature};
 use sixtap::meter::packet;
-
-#[derive(Default)]
-struct Collected(Vec<Box<FlowBatch>>);
-
-impl Outlet for Collected {
-    fn empty(&mut self) -> Option<Box<FlowBatch>> {
-        Some(Box::default())
-    }
-
-    fn ended(&mut self, batch: Box<FlowBatch>) {
-        self.0.push(batch);
-    }
-}
 
 /// The flows as text, in order of key and time.
 fn flows(frames: &[Octets], detail: bool) -> Vec<String> {

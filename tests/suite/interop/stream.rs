@@ -1,56 +1,18 @@
 //! Runs `sixtap probe` over a capture and hands its export to everybody who listens.
 
+use crate::sink::Sink;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 /// Timeouts so long that every flow is one record, unless its TCP connection ended in between.
 const ONE_RECORD_A_FLOW: [&str; 4] = ["--active", "36000", "--idle", "36000"];
 
-/// A collector of our own that keeps every datagram as it came.
-pub(crate) struct Sink {
-    pub(crate) port: u16,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<Vec<u8>>>,
-}
-
-impl Sink {
-    pub(crate) fn listen() -> io::Result<Self> {
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
-        socket2::SockRef::from(&socket).set_recv_buffer_size(16 << 20)?;
-        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
-        let port = socket.local_addr()?.port();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::spawn(move || {
-            let mut datagrams = Vec::new();
-            let mut buffer = vec![0; 65_536];
-            loop {
-                match socket.recv(&mut buffer) {
-                    Ok(length) => datagrams.push(buffer[..length].to_vec()),
-                    Err(_) if stopped.load(Ordering::Relaxed) => return datagrams,
-                    Err(_) => {}
-                }
-            }
-        });
-        Ok(Self { port, stop, thread })
-    }
-
-    pub(crate) fn datagrams(self) -> Vec<Vec<u8>> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the sink does not panic")
-    }
-}
-
 /// Meters `capture` and returns the datagrams of its export.
 pub(crate) fn export(capture: &Path) -> Vec<Vec<u8>> {
-    let sink = Sink::listen().expect("a socket on loopback");
+    let sink = Sink::listen("127.0.0.1:0").expect("a socket on loopback");
     let output = probe(capture, &[format!("udp://127.0.0.1:{}", sink.port)]);
     assert!(output.status.success(), "probe: {}", String::from_utf8_lossy(&output.stderr));
     sink.datagrams()

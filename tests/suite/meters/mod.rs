@@ -155,8 +155,9 @@ pub fn frames(path: &Path) -> Vec<Octets> {
     }
 }
 
+/// An outlet that keeps every batch.
 #[derive(Default)]
-struct Collected(Vec<Box<FlowBatch>>);
+pub struct Collected(pub Vec<Box<FlowBatch>>);
 
 impl Outlet for Collected {
     fn empty(&mut self) -> Option<Box<FlowBatch>> {

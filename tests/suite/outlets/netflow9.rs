@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Meters the suite; the datagrams that a v9 collector got, and what JSON lines say.
 fn export(folder: &Path, more: &[&str]) -> (Vec<Vec<u8>>, Run) {
     let capture = suite(folder);
-    let sink = stream::Sink::listen();
+    let sink = crate::sink::Sink::listen("[::1]:0").expect("a socket on loopback");
     let url = format!("nfv9+udp://[::1]:{}", sink.port);
     let run = probe(&capture, &[&["-c", &url, "-c", "json:-"], more].concat());
     assert_eq!(run.status, 0, "{}", run.error);

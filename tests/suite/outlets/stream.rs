@@ -1,46 +1,6 @@
 //! Datagrams: caught, written as a capture, and sent again.
 
-use std::net::UdpSocket;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
-
-/// A collector that keeps every datagram as it came.
-pub(crate) struct Sink {
-    pub(crate) port: u16,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<Vec<u8>>>,
-}
-
-impl Sink {
-    pub(crate) fn listen() -> Self {
-        let socket = UdpSocket::bind("[::1]:0").expect("a socket on loopback");
-        let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(16 << 20);
-        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
-        let port = socket.local_addr().expect("bound").port();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::spawn(move || {
-            let mut datagrams = Vec::new();
-            let mut buffer = vec![0; 65_536];
-            loop {
-                match socket.recv(&mut buffer) {
-                    Ok(length) => datagrams.push(buffer[..length].to_vec()),
-                    Err(_) if stopped.load(Ordering::Relaxed) => return datagrams,
-                    Err(_) => {}
-                }
-            }
-        });
-        Self { port, stop, thread }
-    }
-
-    pub(crate) fn datagrams(self) -> Vec<Vec<u8>> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the sink does not panic")
-    }
-}
 
 /// Writes datagrams as a capture of raw IPv6 packets to `port`, a millisecond apart from `seconds` on.
 pub(crate) fn capture(datagrams: &[Vec<u8>], port: u16, seconds: u32, path: &Path) {
