@@ -123,6 +123,9 @@ pub(super) fn search(lasts: Duration) -> Result<f64, Failure> {
     let mut rate = 1_000_000.0;
     while bad - good > good.max(LOWEST) / 20.0 {
         let Trial { offered, made, sent } = trial(rate, lasts)?;
+        tracing::debug!(
+            "{rate:.0} new flows a second: {offered:.0} wanted, {made} made, {sent} sent"
+        );
         // The pace is held to one part in a hundred, or the worker is too slow for it.
         if sent == made && made as f64 >= offered * 0.99 - 2.0 * BATCH as f64 {
             good = rate;

@@ -233,25 +233,38 @@ impl Walk {
         self.chain.headers != 0 || self.chain.run_count != 0
     }
 
+    /// Takes in a header of `length` octets at `at`.
     #[inline(always)]
     fn add(&mut self, kind: u8, bit: u16, length: u32, at: usize) {
-        self.chain.headers |= bit;
-        self.chain.length = self.chain.length.saturating_add(length);
         if let Some(slot) = self.headers.get_mut(usize::from(self.header_count)) {
             *slot = (kind, at as u16);
             self.header_count += 1;
         }
-        let count = usize::from(self.chain.run_count);
-        if let Some((last, times)) = self.chain.runs.get_mut(count.wrapping_sub(1))
+        self.add_row(kind, bit, length, 1);
+    }
+
+    /// Takes `count` headers of one kind, `length` octets in all, into the chain.
+    #[inline(always)]
+    fn add_row(&mut self, kind: u8, bit: u16, length: u32, mut count: u32) {
+        self.chain.headers |= bit;
+        self.chain.length = self.chain.length.saturating_add(length);
+        let runs = usize::from(self.chain.run_count);
+        if let Some((last, times)) = self.chain.runs.get_mut(runs.wrapping_sub(1))
             && *last == kind
-            && *times < u8::MAX
         {
-            *times += 1;
-        } else if let Some(run) = self.chain.runs.get_mut(count) {
-            *run = (kind, 1);
+            let room = count.min(u32::from(u8::MAX - *times));
+            *times += room as u8;
+            count -= room;
+        }
+        while count > 0 {
+            let Some(run) = self.chain.runs.get_mut(usize::from(self.chain.run_count)) else {
+                self.chain.complete = false;
+                return;
+            };
+            let times = count.min(u32::from(u8::MAX));
+            *run = (kind, times as u8);
             self.chain.run_count += 1;
-        } else {
-            self.chain.complete = false;
+            count -= times;
         }
     }
 }
@@ -261,8 +274,8 @@ impl Walk {
 #[must_use]
 pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit: u32) -> Walk {
     let mut walk = Walk { protocol: first, ..Walk::default() };
-    let mut at = HEADER;
-    for count in 0.. {
+    let (mut at, mut count) = (HEADER, 0);
+    loop {
         let kind = walk.protocol;
         if !is_extension(kind) {
             walk.upper(kind, at);
@@ -276,18 +289,22 @@ pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit
             return walk.ends_cut();
         }
         // Of most headers only the length is wanted: long chains are of these.
-        if let code @ 0..16 = CODES[usize::from(kind)]
-            && !matches!(
-                kind,
-                next_header::ESP | next_header::AUTHENTICATION | next_header::ROUTING
-            )
-            && let Some(&[next, units]) = packet.get(at..).and_then(|header| header.first_chunk())
-        {
-            let octets = (usize::from(units) + 1) * 8;
-            walk.add(kind, 1 << code, octets as u32, at);
-            walk.protocol = next;
-            at += octets;
-            continue;
+        if let Some(bit) = measured(kind) {
+            // The places of the first ones are kept, one by one.
+            let placed = usize::from(walk.header_count) < walk.headers.len();
+            let row = row(packet, at, kind, if placed { 1 } else { limit - count });
+            if row.headers > 0 {
+                let length = (row.end - at) as u32;
+                if placed {
+                    walk.add(kind, bit, length, at);
+                } else {
+                    walk.add_row(kind, bit, length, row.headers);
+                }
+                walk.protocol = row.next;
+                count += row.headers;
+                at = row.end;
+                continue;
+            }
         }
         if at > packet.len() {
             // The header before is cut: the number of this one is known, nothing else of it.
@@ -328,8 +345,42 @@ pub fn walk(packet: &[u8], first: u8, length: u32, destination: &[u8; 16], limit
             }
         };
         at += octets;
+        count += 1;
     }
-    walk.ends_cut()
+}
+
+/// The bit of a header of which only the length counts.
+#[inline(always)]
+fn measured(kind: u8) -> Option<u16> {
+    let code = CODES[usize::from(kind)];
+    let more =
+        matches!(kind, next_header::ESP | next_header::AUTHENTICATION | next_header::ROUTING);
+    (code < 16 && !more).then(|| 1 << code)
+}
+
+/// Headers of one kind that stand one behind the other.
+#[derive(Clone, Copy)]
+struct Row {
+    headers: u32,
+    /// What the last of them names as the next.
+    next: u8,
+    /// Octet of the packet behind the last.
+    end: usize,
+}
+
+/// The row of headers of `kind` that begins at `at`, at most `most` of them. Two octets of each are read, and nothing is
+/// written: a chain that fills a packet costs little more than that.
+#[inline(always)]
+fn row(packet: &[u8], at: usize, kind: u8, most: u32) -> Row {
+    let mut row = Row { headers: 0, next: kind, end: at };
+    while row.next == kind
+        && row.headers < most
+        && let Some(&[next, units]) = packet.get(row.end..).and_then(|header| header.first_chunk())
+    {
+        let end = row.end + (usize::from(units) + 1) * 8;
+        row = Row { headers: row.headers + 1, next, end };
+    }
+    row
 }
 
 /// Whether `number` is an extension header that is walked.

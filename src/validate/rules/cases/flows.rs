@@ -159,6 +159,24 @@ pub(super) const COUNTERS: &[Case] = &[
         },
         good,
     ),
+    case(
+        "CNT-OVERLAP",
+        || {
+            built(|s| {
+                let later = [(152, 1_699_999_993_000), (153, 1_699_999_999_000), (136, 1)];
+                s.template(256, &v6()).records(256, &[&[], &later]).send();
+            })
+        },
+        // Times as late as can be said: adding to them must not overflow.
+        || {
+            built(|s| {
+                let last = u128::from(u64::MAX);
+                let first = [(152, last - 1), (153, last)];
+                let second = [(152, last), (153, last), (136, 1)];
+                s.template(256, &v6()).records(256, &[&first, &second]).send();
+            })
+        },
+    ),
     case("CNT-REVERSE-ZERO", || biflow(0), || biflow(1)),
     case(
         "CNT-POST-AS-REVERSE",
