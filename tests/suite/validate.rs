@@ -354,6 +354,29 @@ fn several_files_are_one_stream_and_records_are_a_truth() {
     let elements = other["comparison"]["elements"].as_array().unwrap();
     let protocol = elements.iter().find(|row| row["element"] == "protocolIdentifier").unwrap();
     assert_eq!(protocol["wrong"], 1, "{protocol}");
+    // Programs that read reports are told of it, too.
+    let told = |input: &Path| {
+        let (xml, sarif) = (folder.path().join("r.xml"), folder.path().join("r.sarif"));
+        let forms = ["--junit", text(&xml), "--sarif", text(&sarif)];
+        let words = ["validate", text(input), "--against", text(&reference)];
+        sixtap(&[&words[..], &forms].concat());
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        let sarif: Value = serde_json::from_str(&read(sarif)).unwrap();
+        let results = sarif["runs"][0]["results"].as_array().unwrap().clone();
+        let of_traffic = results.iter().filter(|result| {
+            result["ruleId"].as_str().is_some_and(|rule| rule.starts_with("AGAINST-"))
+        });
+        (read(xml), of_traffic.count())
+    };
+    let (xml, results) = told(&reference);
+    let suite = &xml[xml.find("against the traffic").expect("a suite")..];
+    assert!(!suite.contains("<failure ") && results == 0, "{xml}");
+    let (xml, results) = told(&wrong);
+    let suite = &xml[xml.find("against the traffic").expect("a suite")..];
+    assert!(suite.contains("message=\"not: protocolIdentifier is right\""), "{xml}");
+    assert_eq!(suite.matches("<failure ").count(), results, "{xml}");
+    let sum = format!("failures=\"{}\"", xml.matches("<failure ").count());
+    assert!(xml.lines().nth(1).is_some_and(|top| top.contains(&sum)), "{xml}");
     // What is live on one side only is refused, by its name.
     let refused = sixtap(&["validate", text(&data), "--against", "interface:lo"]);
     assert_eq!(refused.status.code(), Some(2));

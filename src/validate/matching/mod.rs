@@ -123,6 +123,17 @@ pub struct Comparison {
     pub elements: Vec<ElementRow>,
 }
 
+/// One thing that the comparison holds the records to.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What kind of thing, as programs name it.
+    pub id: &'static str,
+    /// What must hold.
+    pub name: String,
+    /// How it does not.
+    pub failure: Option<String>,
+}
+
 /// A true flow and the groups of records matched with it.
 struct Match {
     truth: Truth,
@@ -492,6 +503,37 @@ impl Comparison {
         self.missing_flows() > 0
             || !self.extra.is_empty()
             || self.elements.iter().any(|row| row.wrong > 0)
+    }
+
+    /// What must hold, and where it does not, how: for reports that are read by programs. [`Self::failed`] if any does not.
+    #[must_use]
+    pub fn checks(&self) -> Vec<Check> {
+        let told = |kinds: &BTreeMap<String, Kind>| {
+            let of = |(name, kind): (&String, &Kind)| {
+                format!("{} {name}, such as {}", kind.flows, kind.example)
+            };
+            kinds.iter().map(of).collect::<Vec<_>>().join("; ")
+        };
+        let missing = (self.missing_flows() > 0).then(|| told(&self.missing));
+        let extra = (!self.extra.is_empty()).then(|| told(&self.extra));
+        let mut checks = vec![
+            Check {
+                id: "AGAINST-MISSING",
+                name: "every flow has its records".into(),
+                failure: missing,
+            },
+            Check { id: "AGAINST-EXTRA", name: "every record has its flow".into(), failure: extra },
+        ];
+        checks.extend(self.elements.iter().map(|row| {
+            let pattern = |pattern: &Pattern| {
+                format!("{} times: {}; {}", pattern.count, pattern.text, pattern.example)
+            };
+            let patterns: Vec<_> = row.patterns.iter().map(pattern).collect();
+            let wrong = format!("wrong in {} flows: {}", row.wrong, patterns.join("; "));
+            let failure = (row.wrong > 0).then_some(wrong);
+            Check { id: "AGAINST-ELEMENT", name: format!("{} is right", row.name), failure }
+        }));
+        checks
     }
 
     /// IPv6 flows in which the elements of a need of the coverage table are right and wrong.

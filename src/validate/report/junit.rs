@@ -1,7 +1,8 @@
-//! The report as JUnit XML, which pipelines show: a suite a session, a case a rule.
+//! The report as JUnit XML, which pipelines show: a suite a session, a case a rule; and a suite for the comparison with the traffic.
 
 use super::{Report, subject};
 use crate::validate::finding::{Finding, Severity};
+use crate::validate::matching::Check;
 use crate::validate::rules::RULES;
 use std::fmt::Write as _;
 
@@ -50,6 +51,11 @@ pub fn document(report: &Report) -> String {
         suites.push_str("  </testsuite>\n");
     }
     debug_assert_eq!(failures.count() == 0, failed == 0);
+    if let Some(comparison) = &report.comparison {
+        let checks = comparison.checks();
+        cases += checks.len();
+        failed += compared(&checks, &mut suites);
+    }
     if report.is_empty() {
         (cases, failed) = (1, 1);
         suites.push_str(
@@ -60,6 +66,30 @@ pub fn document(report: &Report) -> String {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"sixtap validate {}\" tests=\"{cases}\" failures=\"{failed}\" errors=\"0\">\n{suites}</testsuites>\n",
         escaped(&report.input)
     )
+}
+
+/// The suite of the comparison; returns its failures.
+fn compared(checks: &[Check], suites: &mut String) -> usize {
+    let failed = checks.iter().filter(|check| check.failure.is_some()).count();
+    let tests = checks.len();
+    let _ = writeln!(
+        suites,
+        "  <testsuite name=\"against the traffic\" tests=\"{tests}\" failures=\"{failed}\" errors=\"0\">"
+    );
+    for check in checks {
+        let name = escaped(&check.name);
+        let _ = write!(suites, "    <testcase classname=\"{}\" name=\"{name}\"", check.id);
+        let _ = match &check.failure {
+            None => writeln!(suites, "/>"),
+            Some(failure) => writeln!(
+                suites,
+                ">\n      <failure message=\"not: {name}\" type=\"error\">{}</failure>\n    </testcase>",
+                escaped(failure)
+            ),
+        };
+    }
+    suites.push_str("  </testsuite>\n");
+    failed
 }
 
 fn told(findings: &[&&Finding]) -> String {

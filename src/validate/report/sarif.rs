@@ -3,6 +3,7 @@
 use super::{Report, subject};
 use crate::collect::Position;
 use crate::validate::finding::{Finding, Severity};
+use crate::validate::matching::{Check, Comparison};
 use crate::validate::rules::RULES;
 use serde_json::{Value, json};
 
@@ -23,7 +24,9 @@ pub fn value(report: &Report) -> Value {
             "defaultConfiguration": { "level": level(rule.severity) },
         })
     });
+    let checks = report.comparison.iter().flat_map(Comparison::checks);
     let results = report.findings.iter().map(|finding| result(report, finding));
+    let results = results.chain(checks.filter_map(|check| compared(report, &check)));
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -72,6 +75,19 @@ fn result(report: &Report, finding: &Finding) -> Value {
         "occurrenceCount": finding.count,
         "locations": locations.collect::<Vec<_>>(),
     })
+}
+
+/// What the comparison with the traffic found wrong; it is about the input as a whole.
+fn compared(report: &Report, check: &Check) -> Option<Value> {
+    let failure = check.failure.as_ref()?;
+    Some(json!({
+        "ruleId": check.id,
+        "level": level(Severity::Error),
+        "message": { "text": format!("not: {}: {failure}", check.name) },
+        "locations": [{
+            "physicalLocation": { "artifactLocation": { "uri": uri(&report.input), "index": 0 } },
+        }],
+    }))
 }
 
 /// A file name as a relative URI.
