@@ -98,6 +98,28 @@ fn without_a_rate_a_wave_is_spread_over_less_than_a_second() {
     assert_eq!(receiver.reader.flows.len(), 60_000);
 }
 
+/// A pace that nobody asked for never costs a record: where the queue is full it gives way, also where short messages,
+/// which make little room, stand in the queue among long ones.
+#[test]
+fn without_a_rate_a_full_queue_loses_nothing() {
+    let receiver = Receiver::new();
+    let mut exporter = receiver.exporter("", false);
+    let mut now = NOW;
+    exporter.tick(now, &Statistics::default());
+    exporter.consume(&wave(60_000), now);
+    for _ in 0..40 {
+        exporter.consume(&wave(300), now);
+        now.0 += 1_100 * MILLISECOND;
+        exporter.tick(now, &Statistics::default());
+    }
+    for _ in 0..6 {
+        exporter.consume(&wave(60_000), now);
+    }
+    let counters = exporter.counters().next().unwrap().1;
+    assert_eq!(counters.lost.total(), 0, "{counters:?}");
+    assert!(counters.held() > 100_000, "the queue was not full: {counters:?}");
+}
+
 #[test]
 fn a_rate_too_small_costs_records_that_are_counted() {
     let mut receiver = Receiver::new();

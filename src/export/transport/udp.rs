@@ -224,7 +224,8 @@ impl Udp {
             return;
         }
         if !self.pace.strict() {
-            self.send_queued(now, outcome);
+            // One burst may be one short message, and make less room than is needed.
+            while self.queued + length > QUEUE && self.send_queued(now, outcome) {}
         }
         if self.patient {
             self.wait_for_room(QUEUE - length.min(QUEUE), now, outcome);
