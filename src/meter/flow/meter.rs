@@ -9,6 +9,7 @@
 //!
 //! Invariant: packets parsed = packets in the table + held as fragments + in ended records.
 
+mod due;
 mod expiry;
 mod line;
 mod more;
@@ -22,6 +23,7 @@ use super::table::{Insert, NONE, Table, prefetch};
 use super::{FlowBatch, FlowRecord, Key, Tunnel, end_reason, feature};
 use crate::capture::{Frame, Timestamp};
 use crate::meter::packet::{self, Detail, Facts, Packets};
+use due::Due;
 use line::{LEAD, Line};
 use more::{More, NO_VERDICT};
 
@@ -111,8 +113,7 @@ pub struct FlowMeter {
 struct Flows {
     settings: Settings,
     table: Table,
-    /// Entry by entry, the time before which it surely need not end; `u32::MAX` for one not in use.
-    due: Vec<u32>,
+    due: Due,
     extras: Pool,
     chains: Chains,
     tunnels: Numbers<Tunnel>,
@@ -152,11 +153,9 @@ impl FlowMeter {
         fragments.copy_from_slice(&random[64..80]);
         chains.copy_from_slice(&random[80..]);
         let memory = MeterError::Memory(capacity, capacity.saturating_mul(160) >> 20);
-        let mut due = Vec::new();
-        due.try_reserve_exact(capacity).map_err(|_| memory)?;
         let flows = Flows {
             table: Table::new(capacity, Secret::new(table)).ok_or(memory)?,
-            due,
+            due: Due::new(capacity).ok_or(memory)?,
             extras: Pool::new(settings.extras.min(capacity), settings.parse.user),
             chains: Chains::new(chains),
             tunnels: Numbers::new(chains),
@@ -453,7 +452,7 @@ impl Flows {
         if facts.tcp_flags & FIN_RST != 0 && record.features & feature::CLOSING == 0 {
             record.features |= feature::CLOSING;
             let due = self.coarse(Timestamp(facts.time.0.saturating_add(self.settings.tcp_end)));
-            self.due[index as usize] = due;
+            self.due.set(index as usize, due);
         }
     }
 
@@ -472,12 +471,7 @@ impl Flows {
         let record = self.table.entry(index);
         record.begin(facts);
         let due = self.coarse(Timestamp(facts.time.0.saturating_add(self.settings.idle)));
-        // The table hands out fresh entries in order, so `due` grows by one at the most: no allocation.
-        if let Some(slot) = self.due.get_mut(index as usize) {
-            *slot = due;
-        } else {
-            self.due.push(due);
-        }
+        self.due.set(index as usize, due);
         index
     }
 
@@ -486,9 +480,7 @@ impl Flows {
         self.settings.active = active;
         self.settings.idle = idle;
         // A shorter timeout may be over before an entry was to be looked at: the next sweep looks at all in use.
-        for due in self.due.iter_mut().filter(|due| **due != u32::MAX) {
-            *due = 0;
-        }
+        self.due.hasten();
     }
 
     fn coarse(&self, time: Timestamp) -> u32 {

@@ -4,6 +4,7 @@
 //! when the sweep comes by. It takes entries in groups, as packets are taken: what one record needs from memory is on its
 //! way while others are worked on.
 
+use super::due::Due;
 use super::{Flows, Settings};
 use crate::capture::Timestamp;
 use crate::meter::flow::{CHAINS, FlowBatch, FlowRecord, Outlet, end_reason, feature};
@@ -15,7 +16,7 @@ const SWEEP: u64 = 1_000_000_000;
 /// Fewer entries than this are not worth a turn of the sweep.
 const SLICE: usize = 256;
 /// Entries that are looked at together.
-const GROUP: usize = 64;
+const GROUP: usize = Due::GROUP;
 
 /// A record that ends: its index, the hash of its key, flowEndReason.
 type Ending = (u32, u64, u8);
@@ -34,18 +35,16 @@ impl Flows {
         // Held fragments will be counted at their own, earlier times: nothing may idle out past those.
         let now = self.fragments.oldest_held().map_or(self.now, |held| held.min(self.now));
         let coarse = self.coarse(now);
-        let mut left = slice;
-        while left > 0 {
+        // Whole groups: a turn may go somewhat further than it has to.
+        for _ in 0..slice.div_ceil(GROUP) {
             if self.hand >= entries {
                 self.hand = 0;
             }
-            let group = self.hand..entries.min(self.hand + left.min(GROUP));
-            left -= group.len();
-            self.hand = group.end;
-            let due = self.due.get(group.clone()).unwrap_or_default();
-            // Every one, without a branch: the compiler compares several at once.
-            if due.iter().fold(false, |any, due| any | (*due < coarse)) {
-                self.examine(group, coarse, now, outlet);
+            let start = self.hand;
+            self.hand += GROUP;
+            if self.due.may_be_before(start, coarse) {
+                self.examine(start..entries.min(start + GROUP), coarse, now, outlet);
+                self.due.settle(start);
             }
         }
     }
@@ -60,7 +59,7 @@ impl Flows {
     ) {
         let mut ripe = ArrayVec::<usize, GROUP>::new();
         for index in group {
-            if self.due[index] < coarse {
+            if self.due.is_before(index, coarse) {
                 self.table.near(index);
                 ripe.push(index);
             }
@@ -68,7 +67,7 @@ impl Flows {
         let mut ending = ArrayVec::<Ending, GROUP>::new();
         for index in ripe {
             let Some(record) = self.table.used(index) else {
-                self.due[index] = u32::MAX;
+                self.due.clear(index);
                 continue;
             };
             if let Some(reason) = self.settings.silent(record, now) {
@@ -77,7 +76,8 @@ impl Flows {
                 ending.push((index as u32, hash, reason));
             } else {
                 let patience = self.settings.patience(record);
-                self.due[index] = self.coarse(Timestamp(record.last.0.saturating_add(patience)));
+                let due = self.coarse(Timestamp(record.last.0.saturating_add(patience)));
+                self.due.set(index, due);
             }
         }
         self.end_all(ending, outlet);
@@ -92,7 +92,7 @@ impl Flows {
     /// Takes a record, whose key has `hash`, out of the table and hands it on.
     pub(super) fn end(&mut self, index: u32, hash: u64, reason: u8, outlet: &mut dyn Outlet) {
         let mut record = self.table.remove(index, hash);
-        self.due[index as usize] = u32::MAX;
+        self.due.clear(index as usize);
         record.end_reason = reason;
         let place = record.extra;
         let extra = (place != FlowRecord::NO_EXTRA).then(|| self.extras.give_back(place));
