@@ -13,7 +13,7 @@ use super::{DONE, Failure};
 use crate::capture::BATCH;
 use frames::Shape;
 use machine::Machine;
-use measure::{Bed, Churn, Effort, Figure};
+use measure::{Bed, Churn, Effort, Figure, Pair};
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -48,10 +48,10 @@ struct Measured {
     headers: Vec<(&'static str, Figure)>,
     churn: Option<Figure>,
     encode: Option<(Figure, Figure)>,
-    flood: Option<(Figure, Figure)>,
+    flood: Option<Pair>,
     /// Flows, and the share of one CPU.
     sweep: Option<(u64, Figure)>,
-    together: Option<f64>,
+    together: Option<Pair>,
     highest: Option<f64>,
     skipped: Vec<String>,
 }

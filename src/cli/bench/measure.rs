@@ -29,6 +29,19 @@ pub(super) struct Figure {
     pub(super) most: f64,
 }
 
+impl Figure {
+    fn of(rounds: impl Iterator<Item = f64>) -> Self {
+        let mut figures: Vec<f64> = rounds.collect();
+        figures.sort_by(f64::total_cmp);
+        let at = |index: usize| figures.get(index).copied().unwrap_or(0.0);
+        Self {
+            median: at(figures.len() / 2),
+            least: at(0),
+            most: at(figures.len().saturating_sub(1)),
+        }
+    }
+}
+
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
@@ -47,15 +60,10 @@ pub(super) fn cpu_time() -> u64 {
 impl Effort {
     /// Runs `round`, which returns CPU time and how many it was for, several times.
     fn median(self, mut round: impl FnMut() -> (u64, u64)) -> Figure {
-        let mut figures: Vec<f64> = (0..self.rounds.max(1))
-            .map(|_| {
-                let (nanoseconds, count) = round();
-                nanoseconds as f64 / count.max(1) as f64
-            })
-            .collect();
-        figures.sort_by(f64::total_cmp);
-        let at = |index: usize| figures.get(index).copied().unwrap_or(0.0);
-        Figure { median: at(figures.len() / 2), least: at(0), most: at(figures.len() - 1) }
+        Figure::of((0..self.rounds.max(1)).map(|_| {
+            let (nanoseconds, count) = round();
+            nanoseconds as f64 / count.max(1) as f64
+        }))
     }
 
     /// For each arena of a round: `fill` outside the clock, `work` within.
@@ -386,8 +394,29 @@ pub(super) fn discard() -> Result<(UdpSocket, crate::export::Destination), Failu
     Ok((socket, destination))
 }
 
+/// Two figures that were measured in turn, round by round: what else the machine does falls on both.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    /// What the other is held against.
+    pub(super) first: Figure,
+    /// The other.
+    pub(super) second: Figure,
+    /// The first as a multiple of the second: the median of the rounds' own.
+    pub(super) ratio: f64,
+}
+
+impl Pair {
+    fn of(rounds: &[(f64, f64)]) -> Self {
+        Self {
+            first: Figure::of(rounds.iter().map(|(first, _)| *first)),
+            second: Figure::of(rounds.iter().map(|(_, second)| *second)),
+            ratio: Figure::of(rounds.iter().map(|(first, second)| first / second)).median,
+        }
+    }
+}
+
 /// Nanoseconds a packet over as many random keys, and over keys that all share 2⁻¹⁰ of the table under another secret.
-pub(super) fn flood(effort: Effort) -> Result<(Figure, Figure), Failure> {
+pub(super) fn flood(effort: Effort) -> Result<Pair, Failure> {
     const KEYS: usize = 1 << 15;
     const MASK: u64 = (1 << 10) - 1;
     let shape = Shape::Ipv6;
@@ -409,33 +438,52 @@ pub(super) fn flood(effort: Effort) -> Result<(Figure, Figure), Failure> {
             }
         }
     }
-    let mut over = |numbers: &dyn Fn(u64) -> u64| -> Result<Figure, Failure> {
-        let mut meter = new_meter(settings(shape, KEYS as u64), 4)?;
-        let (mut sink, mut lots) = (Sink::default(), Lots::new(5));
+    let one = Effort { rounds: 1, ..effort };
+    let mut lots = Lots::new(5);
+    let mut over = |meter: &mut FlowMeter, numbers: &dyn Fn(u64) -> u64| {
+        let mut sink = Sink::default();
         let fill = |arena: &mut Arena| arena.renumber(|| numbers(lots.below(KEYS as u64)));
         let work = |frames: &[Frame<'_>]| {
             frames.chunks(BATCH).for_each(|frames| meter.frames(frames, &mut sink));
         };
-        // The first round makes the flows; it is one of several, so the median is of their updates.
-        Ok(effort.arenas(&mut arena, fill, work, || START))
+        one.arenas(&mut arena, fill, work, || START).median
     };
-    let random = over(&|lot| lot)?;
-    let colliding = over(&|lot| chosen.get(lot as usize).copied().unwrap_or_default())?;
-    Ok((random, colliding))
+    let mut meters =
+        [new_meter(settings(shape, KEYS as u64), 4)?, new_meter(settings(shape, KEYS as u64), 4)?];
+    let [random, colliding] = &mut meters;
+    let mut round = |_| {
+        let key = |lot: u64| chosen.get(lot as usize).copied().unwrap_or_default();
+        (over(random, &|lot| lot), over(colliding, &key))
+    };
+    // The first round makes the flows; what counts is their updates.
+    round(0);
+    Ok(Pair::of(&(0..effort.rounds.max(1)).map(round).collect::<Vec<_>>()))
 }
 
-/// Nanoseconds a packet of two meters on two threads at once.
-pub(super) fn together(effort: Effort, shape: Shape, flows: u64) -> Result<f64, Failure> {
+/// Nanoseconds a packet of a meter that is alone, and of one that has another beside it, on a thread and with a table of its own;
+/// the ratio is that of the packets in both cases.
+pub(super) fn together(effort: Effort, shape: Shape, flows: u64) -> Result<Pair, Failure> {
+    let one = Effort { rounds: 1, ..effort };
+    let rounds = effort.rounds.max(1);
+    let (mut own, mut other) = (Bed::new(shape, flows)?, Bed::new(shape, flows)?);
     let barrier = std::sync::Barrier::new(2);
-    let run = || -> Result<f64, Failure> {
-        let bed = Bed::new(shape, flows);
-        barrier.wait();
-        Ok(bed?.whole(effort, BATCH).median)
-    };
-    std::thread::scope(|scope| {
-        let other = scope.spawn(run);
-        let own = run();
-        let other = other.join().map_err(|_| Failure::environment("a thread ended in a panic"))?;
-        Ok((own? + other?) / 2.0)
-    })
+    let measured = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..rounds {
+                barrier.wait();
+                other.whole(one, BATCH);
+                barrier.wait();
+            }
+        });
+        let rounds = (0..rounds).map(|_| {
+            let alone = own.whole(one, BATCH).median;
+            barrier.wait();
+            let beside = own.whole(one, BATCH).median;
+            barrier.wait();
+            (alone, beside)
+        });
+        rounds.collect::<Vec<_>>()
+    });
+    let pair = Pair::of(&measured);
+    Ok(Pair { ratio: 2.0 * pair.ratio, ..pair })
 }

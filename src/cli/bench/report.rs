@@ -1,7 +1,7 @@
 //! The figures as text and as JSON.
 
 use super::machine::Machine;
-use super::measure::{ARENA, Figure};
+use super::measure::{ARENA, Figure, Pair};
 use super::{HEADER_FLOWS, Measured, USUAL_FLOWS, Whole};
 use crate::capture::BATCH;
 use serde_json::{Map, Value, json};
@@ -38,10 +38,6 @@ impl Whole {
 
 fn usual(measured: &Measured) -> Option<&Whole> {
     measured.whole.iter().find(|row| row.flows == USUAL_FLOWS)
-}
-
-fn ipv6(measured: &Measured, flows: u64) -> Option<f64> {
-    measured.whole.iter().find(|row| row.flows == flows).map(|row| row.ipv6.median)
 }
 
 /// What people read.
@@ -127,7 +123,7 @@ fn line_group(
         let name = format!("whole meter: {} flows, one frame at a time", grouped(USUAL_FLOWS));
         line(&name, figure, "ns/packet")?;
     }
-    if let Some((random, colliding)) = measured.flood {
+    if let Some(Pair { first: random, second: colliding, .. }) = measured.flood {
         line("whole meter: 32,768 flows, random keys", random, "ns/packet")?;
         line("the same, keys that collide under another secret", colliding, "ns/packet")?;
     }
@@ -151,12 +147,19 @@ fn write_shares(measured: &Measured, out: &mut String) -> std::fmt::Result {
             grouped(flows)
         )?;
     }
-    if let Some((alone, together)) = ipv6(measured, USUAL_FLOWS).zip(measured.together) {
+    if let Some(pair) = measured.flood {
         writeln!(
             out,
-            "Two workers, {} flows each: {together:.1} ns/packet each, {:.2} times one.",
+            "Chosen keys: random ones take {:.2} times the CPU of those that collide.",
+            pair.ratio
+        )?;
+    }
+    if let Some(pair) = measured.together {
+        writeln!(
+            out,
+            "Two workers, {} flows each: {:.2} times the packets of one.",
             grouped(USUAL_FLOWS),
-            2.0 * alone / together
+            pair.ratio
         )?;
     }
     if let Some(highest) = measured.highest {
@@ -263,15 +266,18 @@ pub(super) fn json(machine: &Machine, measured: &Measured) -> Value {
         "meter": rows.collect::<Vec<_>>(),
         "meterHeaders": named(&measured.headers),
         "meterOneFrameAtATime": measured.one_by_one.map(figure),
-        "meterRandomKeys": measured.flood.map(|(random, _)| figure(random)),
-        "meterCollidingKeys": measured.flood.map(|(_, colliding)| figure(colliding)),
+        "meterRandomKeys": measured.flood.map(|pair| figure(pair.first)),
+        "meterCollidingKeys": measured.flood.map(|pair| figure(pair.second)),
+        "randomAgainstColliding": measured.flood.map(|pair| pair.ratio),
         "newFlow": measured.churn.map(figure),
         "encode": measured.encode.map(|(alone, _)| figure(alone)),
         "encodeAndSend": measured.encode.map(|(_, sent)| figure(sent)),
         "expiryShareOfCpu": measured.sweep.map(|(flows, share)| {
             json!({"flows": flows, "share": share.median})
         }),
-        "twoWorkers": measured.together,
+        "twoWorkers": measured.together.map(|pair| {
+            json!({"alone": figure(pair.first), "beside": figure(pair.second), "times": pair.ratio})
+        }),
         "highestNewFlowsPerSecond": measured.highest,
         "links": links,
         "notMeasured": measured.skipped,
@@ -300,13 +306,13 @@ mod tests {
         let measured = Measured {
             parse: vec![("IPv6", one)],
             whole: vec![row],
-            together: Some(20.0),
+            together: Some(Pair { first: one, second: one, ratio: 1.96 }),
             ..Measured::default()
         };
         let machine = Machine::look();
         let text = text(&machine, &measured);
         assert!(text.contains("20.0 (19.0 to 21.0)"), "{text}");
-        assert!(text.contains("2.00 times one"), "{text}");
+        assert!(text.contains("1.96 times the packets of one"), "{text}");
         // 64.1 Mpps at 20 ns: 10 Gb/s of 64 octets need 0.30 CPUs.
         assert!(text.contains("14.88 Mpps  0.30 CPU"), "{text}");
         let json = json(&machine, &measured);
