@@ -1,6 +1,7 @@
-//! The short way and the full way read the same of whatever both accept.
+//! The short way and the full way read the same of whatever both accept, and rows of headers are read as their headers are.
 
-use super::{Facts, Options, Packets, ShortChain, feature, outermost, parse, plain, read};
+use super::ipv6::{self, Walk};
+use super::{Facts, Options, Packets, RUNS, ShortChain, feature, outermost, parse, plain, read};
 use crate::capture::{Frame, LinkType, Timestamp};
 use proptest::prelude::*;
 
@@ -114,5 +115,82 @@ proptest! {
         if let (Some(one), Some(other)) = (read(&one), read(&other)) {
             prop_assert_eq!(one.0 == other.0, one.1 == other.1);
         }
+    }
+}
+
+/// Rows of headers of one kind: number, length field, how many.
+fn rows() -> impl Strategy<Value = Headers> {
+    let kind = proptest::sample::select(&[0, 60, 135, 139, 140, 51, 43][..]);
+    let times = prop_oneof![3 => 1..4usize, 1 => 200..300usize];
+    proptest::collection::vec((kind, 0..2u8, times), 1..30).prop_map(|rows| {
+        let row = |(kind, units, times)| std::iter::repeat_n((kind, units, 0), times);
+        rows.into_iter().flat_map(row).collect()
+    })
+}
+
+/// What a walk that takes each header by itself finds.
+fn one_by_one(packet: &[u8], first: u8, limit: u32) -> Walk {
+    let mut walk = Walk { protocol: first, ..Walk::default() };
+    let mut at = ipv6::HEADER;
+    for count in 0.. {
+        let kind = walk.protocol;
+        if !ipv6::is_extension(kind) {
+            walk.upper = (at <= packet.len()).then_some(at);
+            walk.cut = at > packet.len();
+            break;
+        }
+        walk.cut = count == limit;
+        if walk.cut {
+            break;
+        }
+        if let Some(slot) = walk.headers.get_mut(count as usize) {
+            *slot = (kind, at as u16);
+            walk.header_count += 1;
+        }
+        let runs = usize::from(walk.chain.run_count);
+        match walk.chain.runs[..runs].last_mut() {
+            Some((last, times)) if *last == kind && *times < 255 => *times += 1,
+            _ if runs < RUNS => {
+                walk.chain.runs[runs] = (kind, 1);
+                walk.chain.run_count += 1;
+            }
+            _ => walk.chain.complete = false,
+        }
+        walk.chain.headers |= [1, 2, 1 << 5, 1 << 7, 1 << 9, 1 << 10, 1 << 11]
+            [[60, 0, 43, 135, 51, 139, 140].iter().position(|known| *known == kind).unwrap()];
+        let Some(&[next, units]) = packet.get(at..).and_then(|header| header.first_chunk()) else {
+            walk.cut = true;
+            break;
+        };
+        let octets =
+            if kind == 51 { (u32::from(units) + 2) * 4 } else { (u32::from(units) + 1) * 8 };
+        walk.chain.length += octets;
+        walk.protocol = next;
+        at += octets as usize;
+    }
+    walk.chain.complete &= !walk.cut;
+    walk
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 2048 }))]
+
+    #[test]
+    fn rows_of_headers_are_what_they_are_one_by_one(
+        headers in rows(),
+        cut in prop_oneof![2 => Just(0), 1 => 0..60usize, 1 => 0..4000usize],
+        limit in prop_oneof![2 => Just(u32::MAX), 1 => 0..700u32],
+    ) {
+        let octets = frame(0, &headers, 17, 20, 0);
+        let packet = &octets[14..octets.len() - cut.min(octets.len() - 14 - ipv6::HEADER)];
+        let first = headers[0].0;
+        let length = (octets.len() - 14) as u32;
+        let expected = one_by_one(packet, first, limit);
+        let found = ipv6::walk(packet, first, length, &[0x30; 16], limit);
+        prop_assert_eq!(found.chain, expected.chain);
+        prop_assert_eq!(
+            (found.protocol, found.upper, found.cut, found.header_count, found.headers),
+            (expected.protocol, expected.upper, expected.cut, expected.header_count, expected.headers)
+        );
     }
 }

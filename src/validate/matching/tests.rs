@@ -3,6 +3,7 @@
 use super::*;
 use crate::capture::{Frame, LinkType, Timestamp};
 use crate::validate::builder::{EXPORT, Spec, Stream, v6, with, without};
+use crate::validate::coverage::Compared;
 use crate::validate::finding::Limits as Kept;
 use crate::validate::reference::{Metered, Options, Reference};
 use crate::validate::stream::Validator;
