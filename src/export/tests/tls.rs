@@ -326,9 +326,11 @@ fn openssl_takes_the_records_when_both_certificates_are_good() {
             std::fs::read_to_string("/proc/net/tcp6").unwrap_or_default()
                 + &std::fs::read_to_string("/proc/net/tcp").unwrap_or_default()
         };
-        let listens = format!(":{:04X} ", port.parse::<u16>().unwrap());
+        // In state 0A, LISTEN: a connection of another test may have the same port.
+        let own = format!(":{:04X} ", port.parse::<u16>().unwrap());
+        let listens = |line: &str| line.contains(&own) && line.contains(":0000 0A ");
         let begin = Instant::now();
-        while !sockets().contains(&listens) {
+        while !sockets().lines().any(listens) {
             assert!(begin.elapsed() < Duration::from_secs(10), "openssl does not listen");
             std::thread::sleep(Duration::from_millis(10));
         }
